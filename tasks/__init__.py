@@ -1,0 +1,6 @@
+"""How it is done: verb files are the stages of a run, noun folders hold what they are made of."""
+
+from tasks.blas import load_blas
+
+BLAS = load_blas()
+"""The BLAS library in front of MLX's CPU backend, or None: it must be loaded before `mlx.core` is, hence here."""

@@ -1,0 +1,62 @@
+"""The error family: every mistake a user can make is one of these, and says what, where, both values and the fix."""
+
+from pathlib import Path
+
+
+class GraftlineError(Exception):
+    """A user's mistake or a bad result; the command prints its text as one line and exits 1."""
+
+
+class ConfigError(GraftlineError):
+    """A key, value or choice of the configuration is wrong; all problems of a run are gathered into one."""
+
+
+class DataError(GraftlineError):
+    """A source or a row cannot be trained on.
+
+    Args:
+        reason: what is wrong and how to mend or allow it.
+        path: the file, where known.
+        line: its line, counted from 1, where known.
+
+    Example:
+        >>> str(DataError("no assistant turn", path="chat.jsonl", line=17))
+        'chat.jsonl:17: no assistant turn'
+    """
+
+    def __init__(self, reason: str, *, path: str | Path | None = None, line: int | None = None):
+        self.reason, self.path, self.line = reason, path, line
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + reason)
+
+
+class ModelError(GraftlineError):
+    """A model folder is incomplete, unreadable or of an unsupported shape."""
+
+
+class TargetError(GraftlineError):
+    """A LoRA target names no projection of the model's blocks."""
+
+
+class AdapterError(GraftlineError):
+    """An adapter directory is damaged or does not fit the model; names the tensors, with both shapes."""
+
+
+class RunError(GraftlineError):
+    """A run directory cannot be used, or a run cannot go on."""
+
+
+class VerifyError(GraftlineError):
+    """A verdict failed; names the checks."""
+
+
+class Interrupted(GraftlineError):
+    """A signal stopped the run after a checkpoint was written.
+
+    Args:
+        signum: the signal, 2 or 15; the command exits with 128 + signum.
+    """
+
+    def __init__(self, message: str, signum: int):
+        self.signum = signum
+        super().__init__(message)
