@@ -1,0 +1,88 @@
+"""The command line that every pipeline shares: overrides in, one clear line out when something is wrong.
+
+Plain overrides are composed here. Hydra's own flags (`--help`, `--cfg job`, `--info`, `-m`, tab completion) are
+handed to Hydra, which composes the same groups and calls back for each job.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pipelines.config import CONF, lenient
+from tasks.errors import GraftlineError, Interrupted
+
+Check = Callable[[Sequence[str]], Any]
+
+
+def command(module: str, check: Check, *, flags: bool = True) -> NoReturn:
+    """Runs `main(overrides)` of a module and exits: 0 done, 1 the input or the result is at fault, 130/143 stopped.
+
+    Args:
+        module: where `main` is; imported only after `check` passed, so that a typo costs no heavy import.
+        check: raises GraftlineError for overrides that cannot be run.
+        flags: whether Hydra's own flags make sense for this command.
+    """
+    arguments = sys.argv[1:]
+    try:
+        if flags and any(argument.startswith("-") for argument in arguments):
+            _with_hydra(module, check, arguments)
+        else:
+            _run(module, check, arguments)
+    except GraftlineError as error:
+        _say(error)
+        sys.exit(_code(error))
+    sys.exit(0)
+
+
+def _run(module: str, check: Check, overrides: Sequence[str]) -> None:
+    try:
+        check(overrides)
+        importlib.import_module(module).main(overrides)
+    except GraftlineError:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted("stopped before anything was trained", 2) from None
+    except Exception as error:
+        if os.environ.get("GRAFTLINE_TRACEBACK"):
+            traceback.print_exc()
+        doing = " in ".join(getattr(error, "__notes__", [])) or "running the pipeline"
+        hint = "" if os.environ.get("GRAFTLINE_TRACEBACK") else " (GRAFTLINE_TRACEBACK=1 shows where)"
+        raise GraftlineError(f"crashed while {doing}: {type(error).__name__}: {error}{hint}") from error
+
+
+def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
+    """Hydra parses the flags; each job comes back as its list of overrides."""
+
+    def job(raw: DictConfig) -> None:
+        task = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        assert isinstance(task, list)
+        try:
+            _run(module, check, [str(override) for override in task])
+        except GraftlineError as error:
+            _say(error)
+            sys.exit(_code(error))  # Hydra prints a traceback for an exception, none for an exit
+
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    values = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
+    overrides, kept, previous = [], [], ""
+    for argument in arguments:
+        is_value = previous in values
+        (kept if argument in flags or is_value else overrides).append(argument)
+        previous = argument
+    sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
+    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+
+
+def _say(error: GraftlineError) -> None:
+    print(f"{'stopped' if isinstance(error, Interrupted) else 'error'}: {error}", file=sys.stderr)
+
+
+def _code(error: GraftlineError) -> int:
+    return 128 + error.signum if isinstance(error, Interrupted) else 1

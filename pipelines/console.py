@@ -1,0 +1,52 @@
+"""What a command says in a terminal besides Prefect's own log."""
+
+import logging
+import os
+from typing import Any
+
+from rich.console import Console
+
+from pipelines.report import headline
+from tasks.errors import GraftlineError
+
+
+def show_log() -> None:
+    """Sends the log of a run without Prefect to standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s | %(message)s", datefmt="%H:%M:%S")
+    for name in ("tasks", "pipelines"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def embedded_server_notice() -> None:
+    """Says what takes the first seconds where no Prefect server is configured."""
+    from prefect.settings import PREFECT_API_URL
+
+    quiet_user_errors()
+    if not PREFECT_API_URL.value() and not os.environ.get("PREFECT_API_URL"):
+        Console(stderr=True).print(
+            "no Prefect server is configured, so a private one is started for this run (about 10 s); "
+            "orchestrate=false does without",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def quiet_user_errors() -> None:
+    """Keeps Prefect from printing a traceback for a user's mistake: the command says it in one line."""
+
+    def without_traceback(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, GraftlineError):
+            record.exc_info, record.exc_text = None, None
+            record.msg, record.args = "%s", (str(error),)
+        return True
+
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(without_traceback)
+
+
+def say_report(report: dict[str, Any]) -> None:
+    """The result on standard output: one line of figures, and where the rest is."""
+    console = Console()
+    console.print(headline(report), highlight=False, soft_wrap=True)
+    console.print(f"{report['run_dir']}/report.md", highlight=False, soft_wrap=True)

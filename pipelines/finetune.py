@@ -1,0 +1,113 @@
+"""finetune: the whole path, from a model and a dataset to a verified adapter.
+
+    python -m pipelines.finetune +experiment=quickstart lora.rank=4
+"""
+
+from pipelines.command import command
+from pipelines.config import EXPERIMENTS, check_overrides, compose
+
+if __name__ == "__main__":
+    command("pipelines.finetune", compose)
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import AfterValidator, Field
+
+from pipelines.config import Run
+from pipelines.console import embedded_server_notice, say_report, show_log
+from pipelines.gpu_lock import gpu_lock
+from pipelines.report import publish, write_report
+from pipelines.run_dir import TOKENS, new_run_dir, open_run, seal
+from tasks.errors import VerifyError
+from tasks.evaluate import evaluate
+from tasks.inject import inject
+from tasks.plan import plan
+from tasks.tokenize import tokenize
+from tasks.train import Recipe, train
+from tasks.verify import verify
+
+log = logging.getLogger(__name__)
+
+Experiment = StrEnum("Experiment", {"none": "none", **{name: name for name in EXPERIMENTS}})
+Overrides = Annotated[
+    list[str],
+    AfterValidator(check_overrides),
+    Field(description="one change each, as in lora.rank=16 or optim.lr=3e-4"),
+]
+
+
+def run_name() -> str:
+    """The flow run's name in the UI: the experiment and what was changed."""
+    parameters = flow_run.parameters
+    changes = [o for o in parameters.get("overrides", []) if not o.startswith("run_dir=")]
+    return " ".join([str(parameters.get("experiment", "none")), *changes])[:120]
+
+
+@flow(name="finetune", flow_run_name=run_name)
+def finetune(
+    experiment: Annotated[Experiment, Field(description="a file of conf/experiment")] = Experiment("none"),
+    overrides: Overrides = [],  # noqa: B006 (Prefect reads the default for its form)
+) -> dict[str, Any]:
+    """Turn a model and a dataset into a verified LoRA adapter.
+
+    Pick an **experiment**, and change single settings with **overrides**, one each, such as `lora.rank=16`,
+    `optim.lr=3e-4`, `train.steps=500` or `data.train=/data/chat.jsonl`.
+    """
+    changes = list(overrides) if experiment == "none" else [f"+experiment={experiment}", *overrides]
+    report = run_stages(compose(changes), changes, lambda stage: stage)
+    publish(report)
+    return _require_verified(report)
+
+
+def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> dict[str, Any]:
+    """The stages in order, each from directory to directory; `lift` makes a Prefect task what is to be called."""
+    folder, began = new_run_dir(run), time.monotonic()
+    with open_run(run, folder):
+        cache = lift(tokenize)(run.data, run.model, TOKENS)
+        agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.seed, folder / "plan.json")
+        recipe = Recipe(
+            rule=run.lora,
+            layout=run.batch,
+            loss=run.loss,
+            optim=run.optim,
+            memory=run.memory,
+            train=run.train,
+            steps=agreed.steps,
+            seed=run.seed,
+        )
+        with gpu_lock(run.gpu_lock, folder):
+            start = lift(inject)(run.model, run.lora, run.seed, folder / "checkpoints" / "start")
+            trained = lift(train)(start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder)
+            scores = lift(evaluate)(trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json")
+            verdict = lift(verify)(Path(trained.adapter.path), run.model, run.verify, folder / "verdict.json")
+        report = write_report(run, folder, time.monotonic() - began, cache, agreed, trained, scores, verdict)
+        seal(run, folder, overrides=overrides, data=cache.fingerprint, model=agreed.model_type)
+    return report
+
+
+def main(overrides: Sequence[str]) -> None:
+    """The command: with Prefect, or the same stages as plain functions."""
+    run = compose(overrides)
+    if run.orchestrate:
+        chosen = [o.partition("=")[2] for o in overrides if o.startswith("+experiment=")]
+        rest = [o for o in overrides if not o.startswith("+experiment=")]
+        embedded_server_notice()
+        report = finetune(experiment=Experiment(chosen[-1] if chosen else "none"), overrides=rest)
+    else:
+        show_log()
+        report = _require_verified(run_stages(run, list(overrides), lambda stage: stage.fn))
+    say_report(report)
+
+
+def _require_verified(report: dict[str, Any]) -> dict[str, Any]:
+    if not report["verify"]["passed"]:
+        failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]
+        raise VerifyError(f"the adapter of {report['run_dir']} is not verified: {'; '.join(failed)}")
+    return report

@@ -1,0 +1,17 @@
+"""An adapter on disk: its one deterministic order of parameters, its file layout, its digests, its probe."""
+
+from tasks.adapter.file import Adapter, load_adapter, read_adapter, save_adapter
+from tasks.adapter.names import adapter_parameters, base_checksums
+from tasks.adapter.probe import Probe, read_probe, record_probe
+
+__all__ = [
+    "Adapter",
+    "Probe",
+    "adapter_parameters",
+    "base_checksums",
+    "load_adapter",
+    "read_adapter",
+    "read_probe",
+    "record_probe",
+    "save_adapter",
+]

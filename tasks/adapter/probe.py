@@ -1,0 +1,66 @@
+"""A probe: fixed tokens and the logits that the model gave for them at the end of training.
+
+A later reload is compared with it. The full logits of a real vocabulary would be hundreds of megabytes, so the
+probe keeps, for each position, the log of the sum of exponentials over the whole vocabulary and the logits of
+evenly spaced columns; a change anywhere in the row changes the first.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+
+PROBE_FILE = "probe.safetensors"
+COLUMNS = 256
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Recorded logits.
+
+    Attributes:
+        tokens_T: token ids, int32 [T].
+        logits_TC: the logits of every (V // C)-th column, float32 [T, C].
+        logsumexp_T: over the whole vocabulary, float32 [T].
+    """
+
+    tokens_T: mx.array
+    logits_TC: mx.array
+    logsumexp_T: mx.array
+
+    def distance(self, other: "Probe") -> float:
+        """The largest absolute difference of two probes of the same tokens, in nats; infinite where not finite."""
+        assert self.tokens_T.tolist() == other.tokens_T.tolist(), "probes of different tokens"
+        gaps = [mx.abs(self.logits_TC - other.logits_TC).max(), mx.abs(self.logsumexp_T - other.logsumexp_T).max()]
+        gap = max(float(g.item()) for g in gaps)
+        return gap if gap == gap else float("inf")
+
+    def arrays(self) -> dict[str, mx.array]:
+        """The arrays by name, as they are written."""
+        return {"logits": self.logits_TC, "logsumexp": self.logsumexp_T, "tokens": self.tokens_T}
+
+
+def record_probe(model: nn.Module, tokens: list[int]) -> Probe:
+    """Runs the model in evaluation mode on one row of tokens and records what it says."""
+    training = model.training
+    model.eval()
+    try:
+        tokens_T = mx.array(tokens, mx.int32)
+        logits_TV = model(tokens_T[None])[0].astype(mx.float32)
+        step = max(1, logits_TV.shape[-1] // COLUMNS)
+        probe = Probe(tokens_T, logits_TV[:, ::step][:, :COLUMNS], mx.logsumexp(logits_TV, axis=-1))
+        mx.eval(list(probe.arrays().values()))
+    finally:
+        model.train(training)
+    return probe
+
+
+def read_probe(folder: Path) -> Probe | None:
+    """The probe of an adapter directory, or None where it has none."""
+    path = folder / PROBE_FILE
+    if not path.is_file():
+        return None
+    arrays = mx.load(str(path))
+    assert isinstance(arrays, dict)
+    return Probe(arrays["tokens"], arrays["logits"], arrays["logsumexp"])

@@ -1,0 +1,63 @@
+"""What is checked: an adapter directory and its base, loaded afresh from disk, and what a check finds."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+
+from tasks.adapter import Probe, load_adapter, read_probe
+from tasks.model import Model
+from tasks.model.load import load_base
+
+
+class Finding(NamedTuple):
+    """Whether a check holds, and what it saw, in one line."""
+
+    passed: bool
+    detail: str
+
+
+class Subject:
+    """An adapter on disk; nothing of the training process is shared with it.
+
+    Args:
+        adapter: the adapter directory.
+        model: where its base is.
+        tokens: a row to run where the adapter has no recorded probe.
+    """
+
+    def __init__(self, adapter: Path, model: Model, tokens: list[int] | None = None):
+        self.adapter, self.source = adapter, model
+        self._tokens = tokens or list(range(1, 65))
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The base with the adapter, from disk; raises what `load_adapter` raises."""
+        model = load_base(self.source).model
+        load_adapter(self.adapter, model)
+        return model
+
+    @cached_property
+    def probe(self) -> Probe | None:
+        """The logits recorded at the end of training, or None."""
+        return read_probe(self.adapter)
+
+    @property
+    def tokens(self) -> list[int]:
+        """A row of token ids: the probe's where there is one."""
+        return self._tokens if self.probe is None else [int(i) for i in self.probe.tokens_T.tolist()]
+
+    @cached_property
+    def eps(self) -> float:
+        """The rounding unit of the base's floating-point parameters: 2**-23 for float32, 2**-7 for bfloat16."""
+        floats = [a for _, a in tree_flatten(self.model.parameters()) if mx.issubdtype(a.dtype, mx.floating)]
+        units = {mx.float32: 2.0**-23, mx.float16: 2.0**-10, mx.bfloat16: 2.0**-7}
+        return max(units.get(a.dtype, 0.0) for a in floats)
+
+
+def trainable(model: nn.Module) -> dict[str, Any]:
+    """A model's trainable parameters by full name."""
+    return dict(tree_flatten(model.trainable_parameters()))

@@ -1,0 +1,59 @@
+"""Which rows are held out, and which stand twice: by the digest of each row, whatever its place in the file."""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Digests = NDArray[np.int64]
+
+
+def row_digest(row: Any) -> int:
+    """63 bits of a row's SHA-256, equal for rows that differ only in the order of their keys.
+
+    Example:
+        >>> row_digest({"a": 1, "b": 2}) == row_digest({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(row, sort_keys=True, default=str)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def held_out(digests: Digests, share: float, most: int) -> NDArray[np.bool_]:
+    """Which examples are held out: those with the smallest digests, equal ones together.
+
+    The choice depends on the rows alone, not on their order or on a seed, and no row stands on both sides.
+
+    Args:
+        digests: the digest of each example, int64 [examples].
+        share: the share of examples wanted; at least one is held out where it is above 0 and there are two.
+        most: the most examples held out.
+
+    Returns:
+        A mask, bool [examples].
+
+    Example:
+        >>> held_out(np.array([5, 3, 9, 3]), 0.5, 100).tolist()
+        [False, True, False, True]
+    """
+    wanted = min(max(round(share * len(digests)), 1), most) if share > 0 else 0
+    if wanted == 0 or len(digests) < 2:
+        return np.zeros(len(digests), bool)
+    values, counts = np.unique(digests, return_counts=True)
+    taken = int(np.searchsorted(np.cumsum(counts), wanted, side="right"))
+    # Where the first row alone stands more often than is wanted, it would be none: then that row is taken whole,
+    # unless it is all there is.
+    taken = min(max(taken, 1), len(values) - 1)
+    return np.isin(digests, values[:taken])
+
+
+def duplicates(digests: Digests) -> int:
+    """How many examples repeat an earlier one.
+
+    Example:
+        >>> duplicates(np.array([5, 3, 5, 5]))
+        2
+    """
+    return len(digests) - len(np.unique(digests))

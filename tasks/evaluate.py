@@ -1,0 +1,145 @@
+"""evaluate: an adapter and held-out rows -> their loss and sample answers, base against adapter."""
+
+import logging
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import mlx.nn as nn
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.adapter import Adapter, load_adapter
+from tasks.artifact import Record, write_json
+from tasks.batch import Bucketed, batches
+from tasks.data import TokenCache, TokenSplit
+from tasks.errors import DataError
+from tasks.grad.batch_loss import mean_loss
+from tasks.loss import MaskedCrossEntropy
+from tasks.model import Model
+from tasks.model.load import load_base, load_tokenizer
+from tasks.settings import Evaluate
+
+log = logging.getLogger(__name__)
+
+
+class Sample(Record):
+    """One held-out example: what was asked, what was wanted, and what each model said."""
+
+    prompt: str
+    reference: str
+    before: str
+    after: str
+
+
+class Scores(Record):
+    """Held-out scores, base against adapter; the `evaluate` part of report.json.
+
+    Attributes:
+        split: which rows, `test` or `valid`.
+        examples: how many the loss is over.
+        loss_before: the base's masked cross entropy, nats a supervised token.
+        loss_after: the adapter's.
+        metric: what metric_before and metric_after measure.
+        answered: over how many generated answers.
+        metric_before: the base's score; None where nothing was generated.
+        metric_after: the adapter's.
+        samples: the first answers.
+    """
+
+    split: str
+    examples: int
+    loss_before: float
+    loss_after: float
+    metric: str
+    answered: int
+    metric_before: float | None
+    metric_after: float | None
+    samples: tuple[Sample, ...]
+
+
+@task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE)
+def evaluate(adapter: Adapter, cache: TokenCache, model: Model, settings: Evaluate, out: Path) -> Scores:
+    """Scores the base, then the adapter, on the test rows (on the validation rows where there are none).
+
+    Args:
+        adapter: the adapter directory.
+        cache: the tokenized splits.
+        model: the base.
+        settings: how many examples and answers.
+        out: the file to write, evaluate.json.
+
+    Raises:
+        DataError: there are no held-out rows.
+    """
+    name = next((name for name in ("test", "valid") if name in cache.splits), None)
+    if name is None:
+        raise DataError("there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share")
+    rows, tokenizer, base = _Head(cache.split(name), settings.examples), load_tokenizer(model), load_base(model).model
+    asked = [i for i in range(len(rows)) if rows.prompt_length(i)][: settings.generate]
+    before = _loss(base, rows), _answers(base, tokenizer, rows, asked, settings.max_new_tokens)
+    load_adapter(Path(adapter.path), base)
+    after = _loss(base, rows), _answers(base, tokenizer, rows, asked, settings.max_new_tokens)
+    references = [_text(tokenizer, rows.ids(i)[rows.prompt_length(i) :]) for i in asked]
+    scores = Scores(
+        split=name,
+        examples=len(rows),
+        loss_before=before[0],
+        loss_after=after[0],
+        metric=settings.metric,
+        answered=len(asked),
+        metric_before=exact_match(before[1], references),
+        metric_after=exact_match(after[1], references),
+        samples=tuple(
+            Sample(prompt=_text(tokenizer, rows.ids(i)[: rows.prompt_length(i)]), reference=r, before=b, after=a)
+            for i, r, b, a in islice(zip(asked, references, before[1], after[1], strict=True), settings.samples)
+        ),
+    )
+    write_json(out, scores.model_dump(mode="json"))
+    log.info("held-out loss %.4f -> %.4f", scores.loss_before, scores.loss_after)
+    return scores
+
+
+def exact_match(answers: list[str], references: list[str]) -> float | None:
+    """The share of answers equal to their reference, outer white space aside; None where there are none.
+
+    Example:
+        >>> exact_match(["a ", "b"], ["a", "c"])
+        0.5
+    """
+    if not references:
+        return None
+    return sum(a.strip() == r.strip() for a, r in zip(answers, references, strict=True)) / len(references)
+
+
+class _Head:
+    """The first examples of a split."""
+
+    def __init__(self, rows: TokenSplit, limit: int | None):
+        self._rows, self._n = rows, min(len(rows), limit or len(rows))
+        self.lengths: np.ndarray = rows.lengths[: self._n]
+        self.ids, self.weights, self.prompt_length = rows.ids, rows.weights, rows.prompt_length
+
+    def __len__(self) -> int:
+        return self._n
+
+
+def _loss(model: nn.Module, rows: _Head) -> float:
+    return mean_loss(model, MaskedCrossEntropy(), batches(rows, Bucketed(tokens=2048), seed=0))
+
+
+def _answers(model: nn.Module, tokenizer: Any, rows: _Head, asked: list[int], most: int) -> list[str]:
+    """Greedy answers, batched by mlx-lm."""
+    if not asked:
+        return []
+    from mlx_lm.generate import batch_generate
+
+    prompts = [rows.ids(i)[: rows.prompt_length(i)].tolist() for i in asked]
+    return list(batch_generate(model, tokenizer, prompts, max_tokens=most).texts)
+
+
+def _text(tokenizer: Any, ids: Any) -> str:
+    """The tokens as text, end-of-turn tokens left out."""
+    ends = set(tokenizer.eos_token_ids)
+    return tokenizer.decode([int(i) for i in ids if int(i) not in ends])

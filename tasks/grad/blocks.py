@@ -1,0 +1,88 @@
+"""Gradient checkpointing of a model's blocks, switched on for as long as a `with` lasts.
+
+mlx-lm patches the blocks' class, which reaches every other model of the process and stacks when done twice. Here
+each block instance is given a subclass of its own class instead: parameter names, `isinstance` and other models stay
+as they are, and leaving the block of code undoes it.
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import mlx.nn as nn
+
+from tasks.grad.checkpoint import checkpoint
+
+
+@contextmanager
+def checkpoint_blocks(blocks: Iterable[nn.Module], every: int = 1) -> Iterator[None]:
+    """Recomputes the activations of blocks in the backward pass instead of keeping them.
+
+    Gradients flow to a block's trainable parameters and to every floating-point array it is called with, except
+    arguments with `mask` in their name, which are constants: fused attention refuses to differentiate one.
+
+    A block runs twice for each backward pass. Layers that draw random numbers must take them from an explicit key,
+    held in an attribute such as `_key`, not from MLX's global state: then both runs draw the same ones. A cache
+    passed to a block is updated twice.
+
+    Args:
+        blocks: e.g. `model.layers`. One that is checkpointed already is left to whoever did it.
+        every: which ones: 1 all, 2 the first, third, fifth ... of them.
+
+    Raises:
+        ValueError: `every` is below 1.
+        TypeError: one of the blocks is not a module.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> with checkpoint_blocks([layer]):
+        ...     type(layer) is nn.Linear, isinstance(layer, nn.Linear)
+        (False, True)
+        >>> type(layer) is nn.Linear
+        True
+    """
+    if every < 1:
+        raise ValueError(f"every is {every}; give 1 for all blocks, 2 for every second one, and so on")
+    chosen = list(blocks)[::every]
+    for block in chosen:
+        if not isinstance(block, nn.Module):
+            raise TypeError(f"a block is a {type(block).__name__}; only modules can be checkpointed")
+    swapped: list[tuple[nn.Module, type[nn.Module]]] = []
+    try:
+        for block in chosen:
+            if not is_checkpointed(block):
+                swapped.append((block, type(block)))
+                object.__setattr__(block, "__class__", _checkpointed(type(block)))
+        yield
+    finally:
+        for block, before in swapped:
+            object.__setattr__(block, "__class__", before)
+
+
+def is_checkpointed(block: nn.Module) -> bool:
+    """Whether a `checkpoint_blocks` is in force for this block."""
+    return getattr(type(block), "graftline_checkpointed", False)
+
+
+@cache
+def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
+    """The subclass of `cls` whose call is checkpointed; one per class, so that `type(a) is type(b)` still holds."""
+    forward: Any = cls.__call__
+    names = list(inspect.signature(forward).parameters)  # 0 is self, where `run` below has the parameters
+    masks = {key for i, name in enumerate(names) if "mask" in name for key in (i, name)}
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def run(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+            held = self.trainable_parameters()
+            self.update(parameters)
+            try:
+                return forward(self, *args, **kwargs)
+            finally:
+                self.update(held)  # or the tracers of this pass would stay in the model
+
+        return checkpoint(run, constants=masks)(self.trainable_parameters(), *args, **kwargs)
+
+    body = {"__call__": call, "__module__": cls.__module__, "__doc__": cls.__doc__, "graftline_checkpointed": True}
+    return type(cls.__name__, (cls,), body)

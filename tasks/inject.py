@@ -1,0 +1,38 @@
+"""inject: a base model, a LoRA rule and a seed -> the adapter at step 0."""
+
+import logging
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.adapter import Adapter, save_adapter
+from tasks.lora import Rule
+from tasks.lora.attach import attach
+from tasks.model import Model
+from tasks.model.family import model_type, select_projections
+from tasks.model.load import load_base
+
+log = logging.getLogger(__name__)
+
+
+@task(name="inject", task_run_name="inject rank {rule.rank}", cache_policy=NO_CACHE)
+def inject(model: Model, rule: Rule, seed: int, out: Path) -> Adapter:
+    """Attaches the rule to the base, found by the base itself, and saves what training starts from.
+
+    Args:
+        model: the base.
+        rule: size, strength and targets.
+        seed: A is drawn from it; B is zero, so the adapted model is the base.
+        out: the adapter directory to write.
+
+    Raises:
+        ModelError: the base cannot be loaded.
+        TargetError: a target that no projection answers to.
+    """
+    base = load_base(model).model
+    paths = select_projections(base, rule.targets, rule.last_blocks)
+    names = attach(base, paths, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks, seed=seed)
+    adapter = save_adapter(out, base, rule=rule, source=model, step=0, seed=seed)
+    log.info("attached rank %d to %d projections of %s", rule.rank, len(names), model_type(base))
+    return adapter

@@ -1,0 +1,92 @@
+"""The wrapped layers: a frozen projection plus a low-rank update whose float32 masters are cast to the compute dtype.
+
+Parameter names and shapes are mlx-lm's, so that its loader reads our adapters. Two things differ from its layers.
+The masters are cast to the input's dtype inside the step, so that no float32 copy of an activation is kept. And
+dropout draws from a key that is handed in (`key`, held as `_key`, which MLX does not count as a parameter), so that
+a gradient-checkpointed block draws the same mask when it is recomputed.
+"""
+
+import math
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+
+class LoRALinear(nn.Module):
+    """A linear projection with a low-rank update: x @ W.T + scale * ((dropout(x) @ A) @ B).
+
+    `lora_a` is [in, rank], uniform in +-1/sqrt(in); `lora_b` is [rank, out], zero; both float32.
+    """
+
+    lora_a: mx.array
+    lora_b: mx.array
+
+    def __init__(self, linear: nn.Linear | nn.QuantizedLinear, *, rank: int, scale: float, dropout: float, key: mx.array):
+        super().__init__()
+        outputs, inputs = _dense_shape(linear)
+        self.linear = linear
+        self.scale, self.dropout, self._key = scale, dropout, None
+        self.lora_a = _uniform((inputs, rank), inputs, key)
+        self.lora_b = mx.zeros((rank, outputs))
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y = self.linear(x)
+        a, b = self.lora_a.astype(x.dtype), self.lora_b.astype(x.dtype)
+        return y + (self.scale * ((_dropout(self, x) @ a) @ b)).astype(y.dtype)
+
+
+class LoRASwitchLinear(nn.Module):
+    """The same for a mixture of experts, one update each.
+
+    `lora_a` is [experts, rank, in], `lora_b` is [experts, out, rank]; both float32.
+    """
+
+    lora_a: mx.array
+    lora_b: mx.array
+
+    def __init__(
+        self, linear: SwitchLinear | QuantizedSwitchLinear, *, rank: int, scale: float, dropout: float, key: mx.array
+    ):
+        super().__init__()
+        experts, inputs, outputs = linear.num_experts, linear.input_dims, linear.output_dims
+        self.linear = linear
+        self.scale, self.dropout, self._key = scale, dropout, None
+        self.lora_a = _uniform((experts, rank, inputs), inputs, key)
+        self.lora_b = mx.zeros((experts, outputs, rank))
+
+    def __call__(self, x: mx.array, indices: mx.array, sorted_indices: bool = False) -> mx.array:
+        y = self.linear(x, indices, sorted_indices=sorted_indices)
+        z = _dropout(self, x)
+        for factor in (self.lora_a, self.lora_b):
+            matrix = factor.astype(x.dtype).swapaxes(-1, -2)
+            z = mx.gather_mm(z, matrix, rhs_indices=indices, sorted_indices=sorted_indices)
+        return y + (self.scale * z).astype(y.dtype)
+
+
+def wrap(linear: nn.Module, *, rank: int, scale: float, dropout: float, key: mx.array) -> LoRALinear | LoRASwitchLinear:
+    """The wrapped form of a projection of any of the types in `tasks.model.family.LINEAR`."""
+    if isinstance(linear, SwitchLinear | QuantizedSwitchLinear):
+        return LoRASwitchLinear(linear, rank=rank, scale=scale, dropout=dropout, key=key)
+    assert isinstance(linear, nn.Linear | nn.QuantizedLinear), type(linear)
+    return LoRALinear(linear, rank=rank, scale=scale, dropout=dropout, key=key)
+
+
+def _dense_shape(linear: nn.Linear | nn.QuantizedLinear) -> tuple[int, int]:
+    outputs, inputs = linear.weight.shape
+    if isinstance(linear, nn.QuantizedLinear):
+        inputs = inputs * 32 // linear.bits
+    return outputs, inputs
+
+
+def _uniform(shape: tuple[int, ...], inputs: int, key: mx.array) -> mx.array:
+    bound = 1 / math.sqrt(inputs)
+    return mx.random.uniform(-bound, bound, shape, key=key)
+
+
+def _dropout(layer: LoRALinear | LoRASwitchLinear, x: mx.array) -> mx.array:
+    if layer.dropout == 0 or not layer.training or layer._key is None:
+        return x
+    keep = 1 - layer.dropout
+    mask = mx.random.bernoulli(keep, x.shape, key=layer._key)
+    return mx.where(mask, x * (1 / keep), 0).astype(x.dtype)

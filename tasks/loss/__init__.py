@@ -1,0 +1,58 @@
+"""Losses: each returns a sum and a count, and the caller divides once.
+
+A loss is a frozen record that is also the callable: decode `conf/loss/x.yaml` into it, then call it. To add one,
+write its file, its YAML and its test, and one line in LOSSES.
+"""
+
+from typing import Protocol
+
+import mlx.core as mx
+
+from tasks.loss.cross_entropy import CrossEntropy, cross_entropy
+from tasks.loss.masked_cross_entropy import MaskedCrossEntropy, masked_cross_entropy
+from tasks.loss.mse import MSE, mse
+from tasks.loss.sums import LossSum, weighted_sum
+
+__all__ = [
+    "LOSSES",
+    "MSE",
+    "CrossEntropy",
+    "Loss",
+    "LossSum",
+    "MaskedCrossEntropy",
+    "cross_entropy",
+    "masked_cross_entropy",
+    "mse",
+    "weighted_sum",
+]
+
+
+class Loss(Protocol):
+    """What the trainer asks of a loss.
+
+    Attributes:
+        kind: its name in LOSSES and in `conf/loss/`.
+        supervised_only: True when the weights it wants are the supervision mask; False when it counts every real
+            token, and the weights are 1 for those and 0 for padding.
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def supervised_only(self) -> bool: ...
+
+    def per_token(self, logits_NV: mx.array, targets_N: mx.array) -> mx.array:
+        """float32 [N]; each entry depends on its own row alone, so that rows can come chunk by chunk."""
+        ...
+
+    def __call__(self, logits: mx.array, targets: mx.array, weights: mx.array) -> LossSum:
+        """The sum of weights [...] * per-token losses, and the sum of the weights."""
+        ...
+
+
+LOSSES: dict[str, type[CrossEntropy] | type[MaskedCrossEntropy] | type[MSE]] = {
+    "cross_entropy": CrossEntropy,
+    "masked_cross_entropy": MaskedCrossEntropy,
+    "mse": MSE,
+}

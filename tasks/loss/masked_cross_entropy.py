@@ -1,0 +1,55 @@
+"""Cross entropy over the tokens that are to be learned: the assistant's turns, not the user's.
+
+A weight may be any real number, so that a turn can count half; the count is the sum of the weights. The result
+equals the cross entropy of the tokens left when those of weight 0 are taken out.
+"""
+
+from typing import ClassVar, Literal
+
+import mlx.core as mx
+from pydantic import Field
+
+from tasks.artifact import Record
+from tasks.loss.sums import LossSum, weighted_sum
+from tasks.loss.tokens import token_cross_entropy
+
+
+def masked_cross_entropy(logits: mx.array, targets: mx.array, mask: mx.array) -> LossSum:
+    """The sum of mask * -log softmax(logits)[target], and the sum of the mask.
+
+    Args:
+        logits: [..., V], any floating dtype; computed in float32.
+        targets: integers [...] in [0, V), masked ones too.
+        mask: weights [...], real or bool, none negative. All zero gives total 0 and count 0, never NaN.
+
+    Raises:
+        ValueError: the shapes do not belong together.
+
+    Example:
+        >>> masked_cross_entropy(mx.zeros((1, 3, 4)), mx.array([[1, 2, 3]]), mx.array([[0.0, 1.0, 0.5]]))
+        LossSum(total=array(2.07944, dtype=float32), count=array(1.5, dtype=float32))
+    """
+    return weighted_sum(token_cross_entropy(logits, targets), mask)
+
+
+class MaskedCrossEntropy(Record):
+    """The loss as configured: `conf/loss/masked_cross_entropy.yaml`; the default for chat and completions.
+
+    Attributes:
+        label_smoothing: share of the target's probability that is spread over the whole vocabulary, in [0, 1).
+        z_loss: weight of the squared log-normalizer, e.g. 1e-4; 0 is off.
+    """
+
+    supervised_only: ClassVar[bool] = True
+
+    kind: Literal["masked_cross_entropy"] = "masked_cross_entropy"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    z_loss: float = Field(default=0.0, ge=0)
+
+    def per_token(self, logits_NV: mx.array, targets_N: mx.array) -> mx.array:
+        """The loss of each token, float32 [N], in nats; each depends on its own row of logits alone."""
+        return token_cross_entropy(logits_NV, targets_N, label_smoothing=self.label_smoothing, z_loss=self.z_loss)
+
+    def __call__(self, logits: mx.array, targets: mx.array, weights: mx.array) -> LossSum:
+        """The sum over logits [..., V], targets [...] and supervision weights [...]."""
+        return weighted_sum(self.per_token(logits, targets), weights)

@@ -1,0 +1,76 @@
+"""The allocator's limits, set for a block of code and put back after it.
+
+MLX's limits are global to the process, so a run that sets them must not leave them to the next one. The memory
+limit is back-pressure, not an error: above it MLX waits for running work and frees its cache before allocating.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import mlx.core as mx
+from pydantic import Field
+
+from tasks.artifact import Record
+from tasks.errors import ConfigError
+
+GB = 10**9
+"""Bytes in a gigabyte; decimal, as in every figure that Graftline prints."""
+
+
+class Memory(Record):
+    """What memory a run may take: `conf/memory/*.yaml`.
+
+    Attributes:
+        checkpoint: gradient checkpointing: "none" keeps every activation, "all" recomputes each block's in the
+            backward pass, for about a third more time.
+        limit_gb: where MLX starts to hold allocations back; None keeps MLX's default.
+        cache_gb: how much freed memory MLX keeps for reuse, not counted in its peak; None keeps the default, 0 none.
+        wired_gb: how much memory macOS keeps resident (macOS 15 or later); no effect on other systems.
+    """
+
+    checkpoint: Literal["none", "all"] = "none"
+    limit_gb: float | None = Field(default=None, gt=0)
+    cache_gb: float | None = Field(default=None, ge=0)
+    wired_gb: float | None = Field(default=None, ge=0)
+
+
+@contextmanager
+def limits(memory: Memory) -> Iterator[None]:
+    """Sets the limits that `memory` names and restores the previous ones on leaving, exceptions included.
+
+    Raises:
+        ConfigError: `wired_gb` is more than this Mac lets be wired.
+
+    Example:
+        >>> with limits(Memory(cache_gb=0.5)):
+        ...     cached = mx.set_cache_limit(500_000_000)
+        >>> cached
+        500000000
+    """
+    wanted = [
+        (mx.set_memory_limit, memory.limit_gb),
+        (mx.set_cache_limit, memory.cache_gb),
+        (mx.set_wired_limit, _wired_gb(memory)),
+    ]
+    previous = []
+    try:
+        for setter, gigabytes in wanted:
+            if gigabytes is not None:
+                previous.append((setter, setter(int(gigabytes * GB))))
+        yield
+    finally:
+        for setter, before in reversed(previous):
+            setter(before)
+
+
+def _wired_gb(memory: Memory) -> float | None:
+    if memory.wired_gb is None or not mx.metal.is_available():
+        return None
+    most = int(mx.device_info()["max_recommended_working_set_size"])
+    if memory.wired_gb * GB > most:
+        raise ConfigError(
+            f"memory.wired_gb is {memory.wired_gb}, this Mac allows {most / GB:.1f}; lower it, or raise the system's "
+            "limit with: sudo sysctl iogpu.wired_limit_mb=..."
+        )
+    return memory.wired_gb

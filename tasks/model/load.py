@@ -1,0 +1,119 @@
+"""Loading a base model and its tokenizer, from a local folder or the hub, frozen and with clear errors."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_map
+
+from tasks.artifact import file_digest, fingerprint
+from tasks.errors import ModelError
+from tasks.model.config import Model
+
+TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.tiktoken", "*.txt")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base: a frozen `model` in evaluation mode, its `config`, and the record it came from."""
+
+    model: nn.Module
+    config: dict[str, Any]
+    source: Model
+
+
+def model_folder(source: Model) -> Path:
+    """The local folder of a model; a hub id is downloaded (or found in the hub's cache).
+
+    Raises:
+        ModelError: no such folder, no such hub id, or a folder without config.json.
+    """
+    folder = Path(source.path).expanduser()
+    if not folder.is_dir():
+        if source.path.startswith((".", "/", "~")) or source.path.count("/") != 1:
+            raise ModelError(f"model.path={source.path!r}: there is no such folder, and it is no hub id (owner/name)")
+        folder = _download(source)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model.path={source.path!r}: no config.json in {folder}")
+    return folder
+
+
+def load_base(source: Model) -> Base:
+    """Loads the base lazily, casts or quantizes it as asked, and freezes every parameter.
+
+    Raises:
+        ModelError: missing or unreadable weights, an unknown architecture, a group size that does not divide.
+    """
+    from mlx_lm.utils import load_model
+
+    folder = model_folder(source)
+    if not list(folder.glob("model*.safetensors")):
+        raise ModelError(f"model.path={source.path!r}: no weights (model*.safetensors) in {folder}")
+    try:
+        model, config = load_model(folder, lazy=True)
+    except (ValueError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise ModelError(f"model.path={source.path!r} cannot be loaded: {error}") from error
+    if source.dtype != "auto":
+        model.update(tree_map(_cast(getattr(mx, source.dtype)), model.parameters()))
+    if source.quantize is not None:
+        _quantize(model, config, source)
+    model.eval()
+    model.freeze()
+    return Base(model=model, config=config, source=source)
+
+
+def load_tokenizer(source: Model) -> Any:
+    """mlx-lm's tokenizer wrapper: `.eos_token_ids` for generation, and itself a `transformers` tokenizer otherwise.
+
+    Raises:
+        ModelError: the folder holds no tokenizer that can be read.
+    """
+    from mlx_lm.utils import load_tokenizer as load
+
+    folder = model_folder(source)
+    try:
+        return load(folder)
+    except Exception as error:
+        raise ModelError(f"model.path={source.path!r}: no tokenizer can be read from {folder}: {error}") from error
+
+
+def tokenizer_fingerprint(source: Model) -> str:
+    """The fingerprint of every tokenizer file of the model, chat template included."""
+    folder = model_folder(source)
+    files = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
+    skipped = ("config.json", "generation_config.json", "model.safetensors.index.json")
+    return fingerprint({path.name: file_digest(path) for path in files if path.name not in skipped})
+
+
+def _cast(dtype: mx.Dtype):
+    return lambda x: x.astype(dtype) if mx.issubdtype(x.dtype, mx.floating) else x
+
+
+def _quantize(model: nn.Module, config: dict[str, Any], source: Model) -> None:
+    if "quantization" in config:
+        raise ModelError(f"model.quantize={source.quantize}, but {source.path!r} is quantized already; leave it null")
+
+    def fits(_path: str, module: nn.Module) -> bool:
+        return hasattr(module, "to_quantized") and module["weight"].shape[-1] % source.group_size == 0
+
+    before = model.parameters()
+    assert source.quantize is not None
+    nn.quantize(model, source.group_size, source.quantize, class_predicate=fits)
+    if tree_map(lambda x: x.shape, before) == tree_map(lambda x: x.shape, model.parameters()):
+        raise ModelError(f"no weight of {source.path!r} has rows that model.group_size={source.group_size} divides")
+
+
+def _download(source: Model) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = [*TOKENIZER_FILES, "model*.safetensors", "*.py"]
+    try:
+        return Path(snapshot_download(source.path, revision=source.revision, allow_patterns=patterns))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"model.path={source.path!r}: there is no such folder, and the hub gave none: {reason}"
+        ) from error

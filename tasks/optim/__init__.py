@@ -1,0 +1,48 @@
+"""Optimizers, schedules and clipping.
+
+An optimizer is a frozen record that builds MLX's own and says the rate of each step. To add one, write its file,
+its YAML and its test, and one line in OPTIMIZERS.
+"""
+
+from typing import Protocol
+
+import mlx.optimizers
+
+from tasks.optim.adamw import AdamW
+from tasks.optim.clip import clip, global_norm
+from tasks.optim.schedule import Schedule, rate, warmup_steps
+from tasks.optim.state import load_state, state_arrays
+
+__all__ = [
+    "OPTIMIZERS",
+    "AdamW",
+    "OptimizerConfig",
+    "Schedule",
+    "clip",
+    "global_norm",
+    "load_state",
+    "rate",
+    "state_arrays",
+    "warmup_steps",
+]
+
+
+class OptimizerConfig(Protocol):
+    """What the trainer asks of a configured optimizer."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def clip_norm(self) -> float | None: ...
+
+    def build(self) -> mlx.optimizers.Optimizer:
+        """A fresh optimizer without state."""
+        ...
+
+    def rate(self, step: int, total_steps: int) -> float:
+        """The learning rate of update number `step`, counted from 0."""
+        ...
+
+
+OPTIMIZERS: dict[str, type[AdamW]] = {"adamw": AdamW}

@@ -1,0 +1,113 @@
+"""plan: a token cache, a model and the settings -> what will be trained on, for how long, and what it holds."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from mlx.utils import tree_flatten
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.adapter import adapter_parameters
+from tasks.artifact import Record, write_json
+from tasks.batch import Layout, epoch_batches, padding_share
+from tasks.data import SplitStats, TokenCache
+from tasks.errors import DataError
+from tasks.lora import Rule
+from tasks.lora.attach import adapted_layers, attach
+from tasks.model import Model
+from tasks.model.family import model_type, select_projections
+from tasks.model.load import load_base
+from tasks.settings import Train
+
+log = logging.getLogger(__name__)
+
+
+class Plan(Record):
+    """What a run comes to before it is run; plan.json.
+
+    Attributes:
+        splits: what the token cache says of each split.
+        batches_per_epoch: batches of the first epoch under the layout.
+        padding_share: share of its positions that are padding.
+        steps: optimizer steps of the whole run.
+        epochs: passes over the training examples that they come to.
+        model_type: the family.
+        base_bytes: what the base's parameters take.
+        adapter_modules: projections adapted.
+        adapter_parameters: numbers trained.
+        training_bytes: adapter masters, gradients and optimizer moments, float32.
+    """
+
+    splits: dict[str, SplitStats]
+    batches_per_epoch: int
+    padding_share: float
+    steps: int
+    epochs: float
+    model_type: str
+    base_bytes: int
+    adapter_modules: int
+    adapter_parameters: int
+    training_bytes: int
+
+
+@task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
+def plan(cache: TokenCache, model: Model, rule: Rule, layout: Layout, train: Train, seed: int, out: Path) -> Plan:
+    """Counts, and refuses what contradicts itself; the weights are not read.
+
+    Args:
+        cache: the tokenized splits.
+        model: the base.
+        rule: the LoRA rule.
+        layout: how examples become batches.
+        train: how long.
+        seed: of the order of the rows.
+        out: the file to write, plan.json.
+
+    Raises:
+        DataError: a token id or a length that the model cannot take.
+        TargetError: a target that no projection answers to.
+    """
+    rows = cache.split("train")
+    base = load_base(model)
+    _check_fits(cache, base.config)
+    base_bytes = sum(array.nbytes for _, array in tree_flatten(base.model.parameters()))
+    paths = select_projections(base.model, rule.targets, rule.last_blocks)
+    attach(base.model, paths, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks)
+    trained = sum(array.size for array in adapter_parameters(base.model).values())
+    batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
+    steps = train.total_steps(batches)
+    result = Plan(
+        splits=cache.splits,
+        batches_per_epoch=batches,
+        padding_share=round(padding_share(rows, layout, seed=seed), 4),
+        steps=steps,
+        epochs=round(steps * train.accumulate / batches, 3),
+        model_type=model_type(base.model),
+        base_bytes=base_bytes,
+        adapter_modules=len(adapted_layers(base.model)),
+        adapter_parameters=trained,
+        training_bytes=4 * 4 * trained,
+    )
+    write_json(out, result.model_dump(mode="json"))
+    log.info("%d steps over %.2f epochs, %.1f %% padding", steps, result.epochs, 100 * result.padding_share)
+    return result
+
+
+def _check_fits(cache: TokenCache, config: dict[str, Any]) -> None:
+    text = config.get("text_config", config)
+    vocabulary, positions = text.get("vocab_size"), text.get("max_position_embeddings")
+    for name in cache.splits:
+        rows = cache.split(name)
+        largest = max((int(rows.ids(i).max()) for i in range(len(rows))), default=0)
+        if vocabulary is not None and largest >= vocabulary:
+            raise DataError(
+                f"the {name} rows hold token id {largest}, the model's vocabulary ends at {vocabulary - 1}: "
+                "the tokenizer is not this model's"
+            )
+        longest = int(rows.lengths.max())
+        if positions is not None and longest > positions:
+            raise DataError(
+                f"the longest {name} row has {longest} tokens, the model was made for {positions}; "
+                f"set data.max_tokens={positions} and choose data.truncate"
+            )

@@ -1,0 +1,82 @@
+"""What a person chooses about the stages themselves: how long to train, what to evaluate, what to verify."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tasks.artifact import Record
+
+Check = Literal[
+    "files", "reload_logits", "resave_bytes", "frozen_base", "mlx_lm_logits", "adjoint", "checkpoint_gradients"
+]
+"""The checks of a verdict, by name; each is a file of tasks/check."""
+
+
+class Train(Record):
+    """How long and how often.
+
+    Attributes:
+        steps: optimizer steps; give this or `epochs`, or neither for one epoch.
+        epochs: passes over the training examples.
+        accumulate: batches whose summed gradients make one step.
+        eval_every: steps between validations; None validates at the end only.
+        eval_batches: the most batches of one validation; None takes all.
+        save_every: steps between checkpoints; None saves at the end only.
+        keep: how many of the newest checkpoints stay.
+    """
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    eval_every: Annotated[int, Field(ge=1)] | None = None
+    eval_batches: Annotated[int, Field(ge=1)] | None = None
+    save_every: Annotated[int, Field(ge=1)] | None = None
+    keep: Annotated[int, Field(ge=1)] = 2
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"give steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
+        return self
+
+    def total_steps(self, batches_per_epoch: int) -> int:
+        """Optimizer steps of the whole run.
+
+        Example:
+            >>> Train(epochs=1.5, accumulate=2).total_steps(10)
+            8
+        """
+        if self.steps is not None:
+            return self.steps
+        epochs = 1.0 if self.epochs is None else self.epochs
+        return max(1, -(-round(epochs * batches_per_epoch) // self.accumulate))
+
+
+class Evaluate(Record):
+    """What is measured on held-out examples, base against adapter.
+
+    Attributes:
+        examples: the most held-out examples to score; None takes all.
+        generate: the most of them to answer in full; 0 measures the loss alone.
+        samples: how many answers the report shows.
+        max_new_tokens: where an answer is cut.
+        metric: `exact_match` is the share of answers equal to the reference, outer white space aside.
+    """
+
+    examples: Annotated[int, Field(ge=1)] | None = None
+    generate: Annotated[int, Field(ge=0)] = 64
+    samples: Annotated[int, Field(ge=0)] = 8
+    max_new_tokens: Annotated[int, Field(ge=1)] = 128
+    metric: Literal["exact_match"] = "exact_match"
+
+
+class Verify(Record):
+    """What an adapter must pass.
+
+    Attributes:
+        checks: by name, run in this order.
+        probe_tokens: length of the row of real tokens on which logits are recorded and compared.
+    """
+
+    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    probe_tokens: Annotated[int, Field(ge=2)] = 512

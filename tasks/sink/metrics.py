@@ -1,0 +1,115 @@
+"""What is measured at each step, what goes on over steps and resumes, and what a sink is."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMetrics:
+    """One optimizer step.
+
+    Attributes:
+        step: counted from 1.
+        loss: sum over supervised tokens divided by their number, nats.
+        learning_rate: the rate of this step's update.
+        grad_norm: the global norm of the gradient before clipping.
+        tokens: real tokens of this step, no padding.
+        supervised_tokens: those of them that the loss counts.
+        seconds: wall time of this step.
+        tokens_per_second: real tokens so far divided by the wall time of training so far, compiling included.
+        active_memory_bytes: held by arrays after the step.
+        cache_memory_bytes: held by the allocator for reuse.
+        peak_memory_bytes: the most that arrays held since training began.
+        valid_loss: as `loss`, over the validation rows; None where this step did not validate.
+    """
+
+    step: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    tokens: int
+    supervised_tokens: int
+    seconds: float
+    tokens_per_second: float
+    active_memory_bytes: int
+    cache_memory_bytes: int
+    peak_memory_bytes: int
+    valid_loss: float | None = None
+
+    def line(self) -> dict[str, Any]:
+        """The values by name; a valid_loss of None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass
+class Counters:
+    """What goes on over steps and resumes; plain numbers, so that a checkpoint can hold them.
+
+    Example:
+        >>> counters = Counters()
+        >>> step = counters.count(step=1, loss=2.0, learning_rate=0.1, grad_norm=1.0, tokens=30, supervised_tokens=10,
+        ...     seconds=0.5, memory={"active_bytes": 1, "cache_bytes": 0, "peak_bytes": 2})
+        >>> step.tokens_per_second, counters.loss_first
+        (60.0, 2.0)
+    """
+
+    tokens: int = 0
+    supervised_tokens: int = 0
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    loss_first: float | None = None
+    loss_last: float | None = None
+    valid_loss: float | None = None
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Real tokens by wall time of training so far."""
+        return round(self.tokens / max(self.seconds, 1e-9), 1)
+
+    def count(
+        self,
+        *,
+        step: int,
+        loss: float,
+        learning_rate: float,
+        grad_norm: float,
+        tokens: int,
+        supervised_tokens: int,
+        seconds: float,
+        memory: dict[str, int],
+        valid_loss: float | None = None,
+    ) -> StepMetrics:
+        """Adds one step up and gives its metrics."""
+        self.tokens += tokens
+        self.supervised_tokens += supervised_tokens
+        self.seconds += seconds
+        self.peak_memory_bytes = max(self.peak_memory_bytes, memory["peak_bytes"])
+        self.loss_first = loss if self.loss_first is None else self.loss_first
+        self.loss_last = loss
+        self.valid_loss = self.valid_loss if valid_loss is None else valid_loss
+        return StepMetrics(
+            step=step,
+            loss=loss,
+            learning_rate=learning_rate,
+            grad_norm=grad_norm,
+            tokens=tokens,
+            supervised_tokens=supervised_tokens,
+            seconds=round(seconds, 6),
+            tokens_per_second=self.tokens_per_second,
+            active_memory_bytes=memory["active_bytes"],
+            cache_memory_bytes=memory["cache_bytes"],
+            peak_memory_bytes=self.peak_memory_bytes,
+            valid_loss=valid_loss,
+        )
+
+
+class Sink(Protocol):
+    """Takes metrics, a step at a time."""
+
+    def write(self, metrics: StepMetrics) -> None:
+        """Takes one step; steps come in order, each once."""
+        ...
+
+    def close(self) -> None:
+        """Ends the record; nothing follows."""
+        ...

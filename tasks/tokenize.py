@@ -1,0 +1,32 @@
+"""tokenize: sources and a chat template -> a token cache, a directory named by the fingerprint of its content."""
+
+import logging
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.data import Data, TokenCache, build_cache
+from tasks.model import Model
+
+log = logging.getLogger(__name__)
+
+
+@task(name="tokenize", task_run_name="tokenize {data.train}", cache_policy=NO_CACHE)
+def tokenize(data: Data, model: Model, root: Path) -> TokenCache:
+    """Renders, masks and tokenizes every row, or finds that it has been done.
+
+    Args:
+        data: the sources and how they are read.
+        model: whose tokenizer and chat template are used.
+        root: where caches are kept, one directory each.
+
+    Raises:
+        DataError: a source or row that cannot be trained on, by file and line.
+    """
+    from tasks.model.load import load_tokenizer, tokenizer_fingerprint
+
+    tokenizer = load_tokenizer(model)._tokenizer
+    cache = build_cache(data, tokenizer, tokenizer_fingerprint=tokenizer_fingerprint(model), root=root)
+    log.info("%s the token cache %s", "found" if cache.reused else "built", cache.path)
+    return cache

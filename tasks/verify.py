@@ -1,0 +1,63 @@
+"""verify: an adapter directory, from disk only -> a verdict."""
+
+import logging
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.artifact import Record, write_json
+from tasks.check import CHECKS, Finding, Subject
+from tasks.errors import GraftlineError
+from tasks.model import Model
+from tasks.settings import Check, Verify
+
+log = logging.getLogger(__name__)
+
+
+class CheckResult(Record):
+    """One check: its name, whether it holds, and what it saw."""
+
+    name: Check
+    passed: bool
+    detail: str
+
+
+class Verdict(Record):
+    """What an adapter is worth; the `verify` part of report.json."""
+
+    passed: bool
+    checks: tuple[CheckResult, ...]
+
+    def failures(self) -> str:
+        """The failed checks in one line."""
+        return "; ".join(f"{check.name}: {check.detail}" for check in self.checks if not check.passed)
+
+
+@task(name="verify", task_run_name="verify", cache_policy=NO_CACHE)
+def verify(adapter: Path, model: Model, settings: Verify, out: Path | None = None) -> Verdict:
+    """Runs every check and gives the verdict; a check that cannot load the adapter fails with the loader's words.
+
+    Args:
+        adapter: the adapter directory.
+        model: where its base is.
+        settings: which checks.
+        out: the file to write, verdict.json; None writes nothing.
+    """
+    subject = Subject(adapter, model)
+    results = []
+    for name in settings.checks:
+        finding = _run(name, subject)
+        results.append(CheckResult(name=name, passed=finding.passed, detail=finding.detail))
+        log.log(logging.INFO if finding.passed else logging.ERROR, "%s: %s", name, finding.detail)
+    verdict = Verdict(passed=all(result.passed for result in results), checks=tuple(results))
+    if out is not None:
+        write_json(out, verdict.model_dump(mode="json"))
+    return verdict
+
+
+def _run(name: Check, subject: Subject) -> Finding:
+    try:
+        return CHECKS[name](subject)
+    except GraftlineError as error:
+        return Finding(False, str(error))
