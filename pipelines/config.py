@@ -16,6 +16,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -110,11 +111,16 @@ def lenient(overrides: Sequence[str]) -> list[str]:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     if unparsable := [o for o in overrides if "=" not in o and not o.startswith("~")]:
         raise ConfigError(f"cannot read the override {unparsable[0]!r}; write key=value, as in lora.rank=16")
-    return [o if o.startswith(("+", "~", "hydra")) or _key(o) in groups or "@" in _key(o) else f"++{o}" for o in overrides]
+    return [
+        o if o.startswith(("+", "~", "hydra")) or _key(o) in groups or "@" in _key(o) else f"++{o}" for o in overrides
+    ]
 
 
 def check_overrides(overrides: Sequence[str]) -> list[str]:
-    """Refuses what a web form must not reach: Hydra's own settings, another experiment, and resolvers.
+    """Lets through what a web form may change: the keys of a run and the choices in conf/, nothing around them.
+
+    Hydra's own settings, another experiment, another package, files outside conf/, resolvers such as `${oc.env:HOME}`
+    and sweeps are refused, by what Hydra's parser reads and not by how the text looks. `${lora.rank}` is fine.
 
     Raises:
         ValueError: naming the override, for the form to show.
@@ -124,13 +130,41 @@ def check_overrides(overrides: Sequence[str]) -> list[str]:
         ['lora.rank=16']
     """
     for override in overrides:
-        key = _key(override).lstrip("+~")
-        if re.split(r"[./@:]", key)[0] in ("hydra", "experiment"):
-            raise ValueError(f"the override {override!r} is not allowed here: it reaches {key.split('.')[0]!r}")
-        if re.search(r"\$\{[^}]*:", override):
-            raise ValueError(f"the override {override!r} is not allowed here: it calls a resolver")
-        _parse(override)
+        if reason := _beyond(_parse(override)):
+            raise ValueError(f"the override {override!r} is not allowed here: {reason}")
     return list(overrides)
+
+
+def _beyond(parsed: Override) -> str | None:
+    """Why an override reaches beyond the keys of a run, if it does."""
+    key, value = parsed.key_or_group, parsed.value()
+    top, _, rest = key.partition(".")
+    room = [path.stem for path in (CONF / top).glob("*.yaml")] if not rest else []
+    if top == "experiment":
+        return "the experiment has a field of its own"
+    if parsed.package is not None or not re.fullmatch(r"[\w.-]+", key, re.ASCII):
+        return "name a key with dots, as in lora.rank=16"
+    if top not in Run.model_fields:
+        near = difflib.get_close_matches(top, Run.model_fields, n=1)
+        return f"there is no key {top!r}; " + (f"did you mean {near[0]!r}?" if near else "see conf/config.yaml")
+    if parsed.is_sweep_override():
+        return "it asks for several runs; give one value, in quotes if it has a comma"
+    if "${" in re.sub(r"\$\{[\w.]+\}", "", str(value)):
+        return "it calls a resolver"
+    if room and value is not None and value not in room:
+        return f"choose from {', '.join(sorted(room))}"
+    return None
+
+
+def check_experiment(name: str) -> str:
+    """Refuses an experiment that is no file of conf/experiment; `none` is none.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    if name not in ("none", *EXPERIMENTS):
+        raise ValueError(f"there is no experiment {name!r}; choose from none, {', '.join(EXPERIMENTS)}")
+    return name
 
 
 def decode(plain: dict[str, Any]) -> Run:
@@ -152,9 +186,9 @@ def _key(override: str) -> str:
     return override.partition("=")[0]
 
 
-def _parse(override: str) -> None:
+def _parse(override: str) -> Override:
     try:
-        OverridesParser.create().parse_override(override)
+        return OverridesParser.create().parse_override(override)
     except HydraException as error:
         raise ValueError(f"cannot read the override {override!r}; write key=value, as in lora.rank=16") from error
 
@@ -173,7 +207,9 @@ def _problem(detail: ErrorDetails) -> str:
             return f"{key} is missing; give {key}=..."
         case "union_tag_invalid" | "union_tag_not_found":
             context = detail.get("ctx", {})
-            return f"{key}.kind={json.dumps(context.get('tag'))}: choose from {context.get('expected_tags', 'the kinds')}"
+            return (
+                f"{key}.kind={json.dumps(context.get('tag'))}: choose from {context.get('expected_tags', 'the kinds')}"
+            )
         case _ if value is None:
             return f"{key} is not given; say {key}=..."
         case _:
@@ -186,13 +222,17 @@ def _path(loc: tuple[int | str, ...]) -> list[str]:
     node: Any = Run
     for part in loc:
         members = _members(node)
-        if isinstance(part, str) and members and not any(part in m.model_fields for m in members):
-            if any(part in get_args(m.model_fields["kind"].annotation) for m in members if "kind" in m.model_fields):
-                continue
+        kinds = [k for m in members if "kind" in m.model_fields for k in get_args(m.model_fields["kind"].annotation)]
+        if part in kinds and not any(part in m.model_fields for m in members):
+            continue
         path.append(str(part))
         owner = next((m for m in members if part in m.model_fields), None)
         node = owner.model_fields[str(part)].annotation if owner else None
-    return [part for part in path if not re.search(r"[\[(]", part) and part not in ("int", "float", "str", "constrained-str")]
+    return [
+        part
+        for part in path
+        if not re.search(r"[\[(]", part) and part not in ("int", "float", "str", "constrained-str")
+    ]
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

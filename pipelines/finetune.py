@@ -1,18 +1,18 @@
 """finetune: the whole path, from a model and a dataset to a verified adapter.
 
-    python -m pipelines.finetune +experiment=quickstart lora.rank=4
+python -m pipelines.finetune +experiment=quickstart lora.rank=4
 """
 
 from pipelines.command import command
-from pipelines.config import EXPERIMENTS, check_overrides, compose
+from pipelines.config import EXPERIMENTS, check_experiment, check_overrides, compose
+from pipelines.preflight import preflight
 
 if __name__ == "__main__":
-    command("pipelines.finetune", compose)
+    command("pipelines.finetune", preflight)
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +35,11 @@ from tasks.verify import verify
 
 log = logging.getLogger(__name__)
 
-Experiment = StrEnum("Experiment", {"none": "none", **{name: name for name in EXPERIMENTS}})
+Experiment = Annotated[
+    str,
+    AfterValidator(check_experiment),
+    Field(description="a file of conf/experiment", json_schema_extra={"enum": ["none", *EXPERIMENTS]}),
+]
 Overrides = Annotated[
     list[str],
     AfterValidator(check_overrides),
@@ -44,15 +48,16 @@ Overrides = Annotated[
 
 
 def run_name() -> str:
-    """The flow run's name in the UI: the experiment and what was changed."""
+    """The flow run's name in the UI: the experiment and what was changed, folders left out."""
     parameters = flow_run.parameters
-    changes = [o for o in parameters.get("overrides", []) if not o.startswith("run_dir=")]
-    return " ".join([str(parameters.get("experiment", "none")), *changes])[:120]
+    changes = [o.partition("=") for o in parameters.get("overrides", [])]
+    short = [f"{key}={value.rpartition('/')[2]}" for key, _, value in changes if key != "run_dir"]
+    return " ".join([str(parameters.get("experiment", "none")), *short])[:120]
 
 
 @flow(name="finetune", flow_run_name=run_name)
 def finetune(
-    experiment: Annotated[Experiment, Field(description="a file of conf/experiment")] = Experiment("none"),
+    experiment: Experiment = "none",
     overrides: Overrides = [],  # noqa: B006 (Prefect reads the default for its form)
 ) -> dict[str, Any]:
     """Turn a model and a dataset into a verified LoRA adapter.
@@ -99,7 +104,7 @@ def main(overrides: Sequence[str]) -> None:
         chosen = [o.partition("=")[2] for o in overrides if o.startswith("+experiment=")]
         rest = [o for o in overrides if not o.startswith("+experiment=")]
         embedded_server_notice()
-        report = finetune(experiment=Experiment(chosen[-1] if chosen else "none"), overrides=rest)
+        report = finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
     else:
         show_log()
         report = _require_verified(run_stages(run, list(overrides), lambda stage: stage.fn))

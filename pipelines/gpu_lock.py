@@ -1,4 +1,4 @@
-"""One GPU, one run: a kernel lock that death frees, so that runs from the command line, the UI and sweeps take turns."""
+"""One GPU, one run: runs from the command line and the UI take turns by a kernel lock, which death frees."""
 
 import json
 import logging

@@ -20,7 +20,14 @@ POINTS = 400
 
 
 def write_report(
-    run: Run, folder: Path, seconds: float, cache: TokenCache, plan: Plan, trained: Trained, scores: Scores, verdict: Verdict
+    run: Run,
+    folder: Path,
+    seconds: float,
+    cache: TokenCache,
+    plan: Plan,
+    trained: Trained,
+    scores: Scores,
+    verdict: Verdict,
 ) -> dict[str, Any]:
     """Writes loss.svg, report.md and report.json into the run directory; gives report.json's content."""
     rows = cache.splits["train"]
@@ -67,7 +74,9 @@ def headline(report: dict[str, Any]) -> str:
         'a: verified, held-out loss 2.000 -> 1.000'
     """
     scores = report["evaluate"]
-    line = f"{report['name']}: {report['status']}, held-out loss {scores['loss_before']:.3f} -> {scores['loss_after']:.3f}"
+    line = (
+        f"{report['name']}: {report['status']}, held-out loss {scores['loss_before']:.3f} -> {scores['loss_after']:.3f}"
+    )
     if scores["metric_after"] is not None:
         line += f", {scores['metric'].replace('_', ' ')} {scores['metric_before']:.1%} -> {scores['metric_after']:.1%}"
     return line

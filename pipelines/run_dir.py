@@ -110,7 +110,9 @@ def _resume_or_start(run: Run, folder: Path) -> None:
         changed = sorted(key for key in {*earlier, *now} if earlier.get(key) != now.get(key))
         if changed and any(folder.glob("checkpoints/step-*")):
             shown = ", ".join(f"{key} was {earlier.get(key)!r}, is {now.get(key)!r}" for key in changed[:4])
-            raise RunError(f"run_dir={folder} holds a run of other settings: {shown}; give another run_dir, or resume=never")
+            raise RunError(
+                f"run_dir={folder} holds a run of other settings: {shown}; give another run_dir, or resume=never"
+            )
     if run.resume == "never":
         for stale in ("checkpoints", "adapter"):
             shutil.rmtree(folder / stale, ignore_errors=True)

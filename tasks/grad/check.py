@@ -21,7 +21,7 @@ class Gap(NamedTuple):
     Attributes:
         gap: |left - right| / max(|left|, |right|) over all probes; 0 when both are 0, NaN when either is not finite.
         way: what the left side came from, forward mode or differences. Expect 1e-6 to 1e-4 of forward mode in
-            float32, and 1e-5 to 1e-3 of differences.
+            float32 and 1e-6 to 1e-3 of differences; in bfloat16 neither says much.
     """
 
     gap: float
@@ -68,11 +68,12 @@ def directional(fn: Callable[..., Any], primals: Arrays, tangents: Arrays) -> tu
         return differences(fn, primals, tangents), "differences"
 
 
-def differences(fn: Callable[..., Any], primals: Arrays, tangents: Arrays, step: float = 2e-2) -> Arrays:
+def differences(fn: Callable[..., Any], primals: Arrays, tangents: Arrays, step: float = 1e-2) -> Arrays:
     """J v from four values of `fn`: (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, exact up to order h**4.
 
     `step` is h |v| relative to |primals| (to 1 if they are all zero): large for a difference, which the high order
-    allows, so that float32 rounding, about 1e-7 / step of the values, stays small.
+    allows, so that float32 rounding, about 1e-7 / step of the values, stays small. On small random models 1e-2 left
+    errors of 1e-6 to 7e-4; twice and half as much left up to 2e-3.
     """
     size = _norm(primals) or 1.0
     h = step * size / (_norm(tangents) or 1.0)

@@ -4,7 +4,7 @@ A loss is a frozen record that is also the callable: decode `conf/loss/x.yaml` i
 write its file, its YAML and its test, and one line in LOSSES.
 """
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import mlx.core as mx
 
@@ -36,11 +36,10 @@ class Loss(Protocol):
             token, and the weights are 1 for those and 0 for padding.
     """
 
-    @property
-    def kind(self) -> str: ...
+    supervised_only: ClassVar[bool]
 
     @property
-    def supervised_only(self) -> bool: ...
+    def kind(self) -> str: ...
 
     def per_token(self, logits_NV: mx.array, targets_N: mx.array) -> mx.array:
         """float32 [N]; each entry depends on its own row alone, so that rows can come chunk by chunk."""

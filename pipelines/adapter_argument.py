@@ -1,0 +1,39 @@
+"""adapter=DIR: the commands that start from an adapter on disk take its base and rule from its own manifest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.config import Run, compose
+from tasks.artifact import read_manifest
+from tasks.errors import ConfigError
+
+
+def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[Path, Run]:
+    """The adapter directory that `adapter=DIR` names, and the run of its base and of the other overrides.
+
+    Args:
+        overrides: as typed; `model.path=...` replaces the base that the manifest names.
+        held_out: the command reads `data.valid` (or `data.test`) and nothing else of `data`.
+
+    Raises:
+        ConfigError: no adapter=DIR, or nothing says what its base is.
+    """
+    given = [o.partition("=")[2] for o in overrides if o.startswith("adapter=")]
+    rest = [o for o in overrides if not o.startswith("adapter=")]
+    if len(given) != 1:
+        raise ConfigError("say which adapter: adapter=outputs/runs/NAME/TIME-ID/adapter")
+    folder = Path(given[0]).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"adapter={given[0]}: there is no such directory")
+    base = (read_manifest(folder) or {}).get("model")
+    if base is None and not any(o.startswith("model") for o in rest):
+        raise ConfigError(f"adapter={given[0]}: it has no manifest.json that names its base; say model.path=...")
+    keys = [f"model.{key}={'null' if value is None else value}" for key, value in (base or {}).items()]
+    if held_out:
+        source = next((o.partition("=")[2] for o in rest if o.startswith(("data.test=", "data.valid="))), None)
+        if source is None:
+            raise ConfigError("say what to evaluate on: data.valid=FILE")
+        keys += [f"data.train={source}", "data.valid_share=0", "data.strict=false"]
+    else:
+        keys += ["data.train=none"]
+    return folder, compose([*keys, *rest])

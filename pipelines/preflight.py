@@ -1,0 +1,35 @@
+"""What can be known in a moment: the configuration decodes, and the files that it names are there.
+
+It runs before Prefect, MLX-LM and the tokenizers are imported, so that a typo costs a second and leaves nothing behind.
+"""
+
+from collections.abc import Sequence
+
+from pipelines.config import Run, compose
+from tasks.data.read import existing, is_hub
+from tasks.errors import ConfigError, GraftlineError
+from tasks.model.load import local_folder
+
+
+def preflight(overrides: Sequence[str]) -> Run:
+    """The run that the overrides describe.
+
+    Raises:
+        ConfigError: every problem at once: of the configuration, or else of the files that it names.
+    """
+    run = compose(overrides)
+    problems = []
+    try:
+        local_folder(run.model)
+    except GraftlineError as error:
+        problems.append(str(error))
+    for key in ("train", "valid", "test"):
+        source = getattr(run.data, key)
+        if source is not None and not is_hub(source):
+            try:
+                existing(source)
+            except GraftlineError as error:
+                problems.append(f"data.{key}: {error}")
+    if problems:
+        raise ConfigError("\n  ".join([f"{len(problems)} problems:", *problems] if len(problems) > 1 else problems))
+    return run

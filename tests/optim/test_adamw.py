@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.optimizers
+import numpy as np
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from tasks.grad import value_and_grad
+from tasks.optim import OPTIMIZERS, AdamW
+from tests.loss.golden import attach_lora, load_golden, loss_of, named_arrays, padded_batch
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "optim" / "adamw.yaml"
+
+
+@pytest.mark.parametrize("bias_correction", [True, False])
+def test_golden_trajectory(shared_data, bias_correction):
+    golden = load_golden(shared_data)
+    model = attach_lora(golden)
+    expected = golden.expected["lora"]["loss_trajectory"][f"bias_correction={bias_correction}"]
+    settings = {key: golden.expected["lora"]["adamw"][key] for key in ("lr", "betas", "eps", "weight_decay")}
+    optimizer = AdamW.model_validate(settings).build()
+    assert optimizer.bias_correction
+    if not bias_correction:
+        optimizer = mlx.optimizers.AdamW(
+            learning_rate=settings["lr"], **{k: settings[k] for k in ("betas", "eps", "weight_decay")}
+        )
+    ids, mask = padded_batch(golden)
+    parameters = named_arrays(model.trainable_parameters())
+    loss_fn = loss_of(model)
+    step = value_and_grad(lambda p, *batch: loss_fn(list(p.values()), *batch))
+    losses = []
+    for _ in range(len(expected)):
+        loss, grads = step(parameters, ids, mask)
+        losses.append(loss.mean.item())
+        parameters = optimizer.apply_gradients({k: g / loss.count for k, g in grads.items()}, parameters)
+        mx.eval(parameters, optimizer.state)
+    assert losses == pytest.approx(expected, abs=2e-4)
+
+
+def test_update_equals_the_paper_in_float64():
+    config = AdamW(lr=0.05, weight_decay=0.1, betas=(0.8, 0.95), eps=1e-6)
+    optimizer, w = config.build(), {"w": mx.array([1.0, -2.0])}
+    exact, m, v = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
+    for t in range(1, 8):
+        grad = np.array([0.3 * t, -0.1])
+        w = optimizer.apply_gradients({"w": mx.array(grad.astype(np.float32))}, w)
+        m, v = 0.8 * m + 0.2 * grad, 0.95 * v + 0.05 * grad**2
+        exact = exact - 0.05 * 0.1 * exact - 0.05 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-6)
+    np.testing.assert_allclose(np.array(w["w"]), exact, rtol=1e-5)
+
+
+def test_the_yaml_is_the_default():
+    assert AdamW.model_validate(yaml.safe_load(CONF.read_text())) == AdamW()
+    assert OPTIMIZERS["adamw"] is AdamW
+
+
+def test_the_rate_is_set_each_step():
+    config = AdamW(lr=1.0, warmup=2, schedule="linear")
+    optimizer = config.build()
+    optimizer.learning_rate = config.rate(0, 10)
+    assert optimizer.learning_rate.item() == 0.5
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"lr": 0.0},
+        {"lr": "1e-4"},
+        {"learning_rate": 1e-3},
+        {"betas": [0.9, 1.0]},
+        {"betas": [0.9]},
+        {"betas": ["0.9", 0.9]},
+        {"warmup": 2.5},
+        {"warmup": -1},
+        {"min_lr": 2.0},
+        {"clip_norm": 0.0},
+        {"schedule": "step"},
+    ],
+)
+def test_bad_values_are_refused(bad):
+    with pytest.raises(ValidationError):
+        AdamW.model_validate(bad)
