@@ -38,13 +38,9 @@ log = logging.getLogger(__name__)
 Experiment = Annotated[
     str,
     AfterValidator(check_experiment),
-    Field(description="a file of conf/experiment", json_schema_extra={"enum": ["none", *EXPERIMENTS]}),
+    Field(json_schema_extra={"enum": ["none", *EXPERIMENTS]}),
 ]
-Overrides = Annotated[
-    list[str],
-    AfterValidator(check_overrides),
-    Field(description="one change each, as in lora.rank=16 or optim.lr=3e-4"),
-]
+Overrides = Annotated[list[str], AfterValidator(check_overrides)]
 
 
 def run_name() -> str:
@@ -62,8 +58,10 @@ def finetune(
 ) -> dict[str, Any]:
     """Turn a model and a dataset into a verified LoRA adapter.
 
-    Pick an **experiment**, and change single settings with **overrides**, one each, such as `lora.rank=16`,
-    `optim.lr=3e-4`, `train.steps=500` or `data.train=/data/chat.jsonl`.
+    Args:
+        experiment: A file of conf/experiment; none starts from the defaults of conf/config.yaml.
+        overrides: One change an item, such as lora.rank=16, optim.lr=3e-4, train.steps=500, model=qwen3_0_6b or
+            data.train=/data/chat.jsonl.
     """
     changes = list(overrides) if experiment == "none" else [f"+experiment={experiment}", *overrides]
     report = run_stages(compose(changes), changes, lambda stage: stage)

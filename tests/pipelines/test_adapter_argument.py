@@ -1,0 +1,43 @@
+"""adapter=DIR takes the base from the adapter's own manifest, and says so where it cannot."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.adapter_argument import with_adapter
+from tasks.errors import ConfigError
+from tasks.model import Model
+
+
+def _manifest(folder: Path, source: Model) -> Path:
+    (folder / "manifest.json").write_text(json.dumps({"files": {}, "model": source.model_dump(mode="json")}))
+    return folder
+
+
+def test_the_base_comes_from_the_manifest(tmp_path: Path) -> None:
+    source = Model(path="some/where", dtype="bfloat16", quantize=4)
+    folder, run = with_adapter([f"adapter={_manifest(tmp_path, source)}", "verify=quick"])
+    assert folder == tmp_path
+    assert run.model == source
+    assert "adjoint" not in run.verify.checks
+
+
+def test_what_is_typed_wins(tmp_path: Path) -> None:
+    _, run = with_adapter([f"adapter={_manifest(tmp_path, Model(path='a/b'))}", "model.path=c/d"])
+    assert run.model.path == "c/d"
+
+
+def test_held_out_rows_are_the_only_data(tmp_path: Path) -> None:
+    folder = _manifest(tmp_path, Model(path="a/b"))
+    _, run = with_adapter([f"adapter={folder}", "data.valid=v.jsonl"], held_out=True)
+    assert (run.data.valid, run.data.valid_share) == ("v.jsonl", 0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [([], "say which adapter"), (["adapter=/nowhere"], "no such directory"), (["adapter={}"], "say model.path")],
+)
+def test_what_is_missing_is_said(overrides: list[str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=words):
+        with_adapter([o.format(tmp_path) for o in overrides])

@@ -1,0 +1,66 @@
+"""The report: what a person reads holds the figures of report.json, whatever the answers contain."""
+
+from typing import Any
+
+import pytest
+
+from pipelines.report import POINTS, figures, loss_curve, markdown
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    return {
+        "name": "r",
+        "status": "verified",
+        "seconds": 1.0,
+        "run_dir": "/somewhere",
+        "data": {"examples": 10, "dropped": 1, "tokens": 100, "supervised_tokens": 40, "padding_share": 0.25},
+        "adapter": {"rank": 8, "modules": 2, "parameters": 64, "sha256": "ab" * 32},
+        "train": {
+            "steps": 3,
+            "resumed_from": 2,
+            "loss_first": 2.0,
+            "loss_last": 1.0,
+            "tokens_per_second": 5.0,
+            "seconds": 20.0,
+            "peak_memory_bytes": 10**9,
+        },
+        "evaluate": {
+            "loss_before": 2.0,
+            "loss_after": 1.0,
+            "metric": "exact_match",
+            "metric_before": 0.0,
+            "metric_after": 0.5,
+            "answered": 2,
+            "split": "test",
+            "samples": [{"prompt": "a|b`c\n<b>", "reference": "x", "before": "", "after": "y|z"}],
+        },
+        "verify": {"passed": False, "checks": [{"name": "files", "passed": False, "detail": "torn | file"}]},
+    }
+
+
+def test_answers_cannot_break_the_table(report: dict[str, Any]) -> None:
+    page = markdown(report, "![loss](loss.svg)")
+    row = next(line for line in page.splitlines() if "¦" in line and "x" in line)
+    assert row.count("|") == 5
+    assert "\\n" in row
+    assert "(empty)" in row
+    assert "**failed**" in page
+
+
+def test_every_figure_is_in_the_page(report: dict[str, Any]) -> None:
+    page = markdown(report, "")
+    for row in figures(report):
+        assert row["value"] in page
+    assert "exact match 0.0% -> 50.0%" in page
+    assert "from step 2" in page
+
+
+def test_the_curve_is_small_and_the_same_twice() -> None:
+    metrics = [{"step": s, "loss": 5 / s} | ({"valid_loss": 1.0} if s % 5000 == 0 else {}) for s in range(1, 20001)]
+    first = loss_curve(metrics)
+    assert first == loss_curve(metrics)
+    assert len(first) < 60_000
+    assert "validation" in first
+    assert "<svg" in first
+    assert POINTS >= 100
