@@ -25,6 +25,7 @@ from pipelines.console import embedded_server_notice, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
 from pipelines.report import publish, write_report
 from pipelines.run_dir import TOKENS, new_run_dir, open_run, seal
+from tasks.blas import device
 from tasks.errors import VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
@@ -73,6 +74,7 @@ def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> di
     """The stages in order, each from directory to directory; `lift` makes a Prefect task what is to be called."""
     folder, began = new_run_dir(run), time.monotonic()
     with open_run(run, folder):
+        log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
         agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.seed, folder / "plan.json")
         recipe = Recipe(

@@ -2,12 +2,12 @@
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 from pipelines.config import Run
 from tasks.artifact import write_json, write_text
+from tasks.blas import device
 from tasks.data import TokenCache
 from tasks.evaluate import Scores
 from tasks.plan import Plan
@@ -36,6 +36,7 @@ def write_report(
         "status": "verified" if verdict.passed else "failed",
         "seconds": round(seconds, 1),
         "run_dir": str(folder),
+        "device": device(),
         "data": {
             "examples": rows.examples,
             "dropped": sum(remark.count for remark in rows.dropped.values()),
@@ -95,6 +96,8 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
         "speed": f"{train['tokens_per_second']:,.0f} real tokens/s over {train['seconds']:.1f} s",
         "peak memory": f"{train['peak_memory_bytes'] / 1e9:.3f} GB",
         "sha256": adapter["sha256"],
+        "device": report["device"],
+        "whole run": f"{report['seconds']:.1f} s",
     }
     return [{"what": what, "value": value} for what, value in rows.items()]
 
@@ -146,5 +149,7 @@ def loss_curve(metrics: list[dict[str, Any]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text inside a Markdown table: one line, its special characters shown as they are."""
-    return f"`{json.dumps(text, ensure_ascii=False)[1:-1].replace('|', '¦').replace('`', 'ˋ')}`" if text else "(empty)"
+    """Text inside a Markdown table, as code on one line."""
+    shown = text.strip().replace("\n", " ⏎ ").replace("|", "\\|")
+    quote = "``" if "`" in shown else "`"
+    return f"{quote} {shown} {quote}" if shown else "(empty)"

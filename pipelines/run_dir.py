@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from pipelines.config import Run
 from tasks.artifact import fingerprint, write_json, write_text
+from tasks.blas import device
 from tasks.errors import GraftlineError, RunError
 
 OUTPUTS = Path(__file__).resolve().parents[1] / "outputs"
@@ -77,12 +78,7 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
 
 def seal(run: Run, folder: Path, *, overrides: list[str], data: str, model: str) -> None:
     """Writes manifest.json, last: with it the directory is complete."""
-    import mlx.core as mx
-
-    from tasks import BLAS
-
     packages = ("mlx", "mlx-lm", "prefect", "hydra-core", "omegaconf", "safetensors", "transformers", "numpy")
-    device = mx.device_info()
     write_json(
         folder / "manifest.json",
         {
@@ -91,7 +87,7 @@ def seal(run: Run, folder: Path, *, overrides: list[str], data: str, model: str)
             "command": ["python", "-m", "pipelines.finetune", *overrides],
             "python": sys.version.split()[0],
             "packages": {name: version(name) for name in packages},
-            "device": {"kind": str(mx.default_device()), "name": device.get("device_name"), "blas": BLAS},
+            "device": device(),
             "fingerprints": {"data": data, "model": model, "config": fingerprint(shaping(run))},
         },
     )

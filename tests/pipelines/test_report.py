@@ -14,6 +14,7 @@ def report() -> dict[str, Any]:
         "status": "verified",
         "seconds": 1.0,
         "run_dir": "/somewhere",
+        "device": "cpu",
         "data": {"examples": 10, "dropped": 1, "tokens": 100, "supervised_tokens": 40, "padding_share": 0.25},
         "adapter": {"rank": 8, "modules": 2, "parameters": 64, "sha256": "ab" * 32},
         "train": {
@@ -41,9 +42,9 @@ def report() -> dict[str, Any]:
 
 def test_answers_cannot_break_the_table(report: dict[str, Any]) -> None:
     page = markdown(report, "![loss](loss.svg)")
-    row = next(line for line in page.splitlines() if "¦" in line and "x" in line)
-    assert row.count("|") == 5
-    assert "\\n" in row
+    row = next(line for line in page.splitlines() if "⏎" in line)
+    assert row.replace("\\|", "").count("|") == 5
+    assert "`` a\\|b`c ⏎ <b> ``" in row
     assert "(empty)" in row
     assert "**failed**" in page
 
