@@ -1,4 +1,4 @@
-"""Rows of Alpaca: {"instruction", "input", "output"}; some call the last `response`, some add `system` and `history`."""
+"""Rows of Alpaca: {"instruction", "input", "output" or "response"}, some with `system` and `history`."""
 
 from typing import Any
 
@@ -16,7 +16,10 @@ def parse(row: dict[str, Any]) -> Example:
     answer = "output" if "output" in row or "response" not in row else "response"
     instruction, extra, output = _text(row, "instruction"), _text(row, "input", optional=True), _text(row, answer)
     messages = [Message("system", system)] if (system := _text(row, "system", optional=True)) else []
-    for n, pair in enumerate(row.get("history") or []):
+    history = row.get("history") or []
+    if not isinstance(history, list):
+        raise DataError(f"'history' is a {type(history).__name__}; it must be a list of [instruction, output]")
+    for n, pair in enumerate(history):
         if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(side, str) for side in pair)):
             raise DataError(f"history[{n}] is not a pair of strings; write [instruction, output]")
         messages += [Message("user", pair[0]), Message("assistant", pair[1])]

@@ -7,6 +7,7 @@ import numpy as np
 
 from tasks.artifact import Record, atomic_directory, damaged_files, fingerprint, read_manifest
 from tasks.data.config import Data
+from tasks.data.lock import only_builder
 from tasks.data.pool import DIGEST, LINE, START, STOP, PoolWriter, TokenSplit
 from tasks.data.read import source_digest
 from tasks.data.split import duplicates, held_out
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Raise it with every change to what this room makes of a row: caches of another version are not used.
-VERSION = 1
+VERSION = 2
 HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 
@@ -79,10 +80,25 @@ def build_cache(
     if (found := _complete(path, key)) is not None:
         return found
     manifest: dict[str, Any] = {"kind": "token_cache", "version": VERSION, "fingerprint": key}
+    with only_builder(path):
+        if (found := _complete(path, key)) is not None:  # another process built it while this one waited
+            return found
+        splits = _build(path, manifest, sources, data, tokenizer, template)
+    return TokenCache(path=path, fingerprint=key, reused=False, splits=splits)
+
+
+def _build(
+    path: Path,
+    manifest: dict[str, Any],
+    sources: dict[str, str],
+    data: Data,
+    tokenizer: "PreTrainedTokenizerBase",
+    template: Template,
+) -> dict[str, SplitStats]:
     with atomic_directory(path, manifest) as folder:
         splits = _write(folder, sources, data, tokenizer, template)
         manifest["splits"] = {name: stats.model_dump(mode="json") for name, stats in splits.items()}
-    return TokenCache(path=path, fingerprint=key, reused=False, splits=splits)
+    return splits
 
 
 def _complete(path: Path, key: str) -> TokenCache | None:
@@ -127,7 +143,7 @@ def _write(
         if data.strict and shared.any():
             line = int(index[shared.argmax(), LINE])
             raise DataError(
-                f"the row stands in train too, and {int(shared.sum()) - 1} more do; take them out of "
+                f"the row stands in train too ({int(shared.sum())} of {len(index)} {name} rows do); take them out of "
                 f"{sources['train']}, or set data.strict=false to go on",
                 path=sources[name],
                 line=line,
@@ -145,7 +161,7 @@ def _stats(folder: Path, pool: str, index: np.ndarray, tally: Tally, shared: np.
         tokens=int(lengths.sum()),
         supervised_tokens=sum(int(np.count_nonzero(weights[row[START] : row[STOP]])) for row in index),
         longest=int(lengths.max()),
-        duplicates=duplicates(index[:, DIGEST]),
+        duplicates=duplicates(index[:, LINE], index[:, DIGEST]),
         overlap=int(shared.sum()),
         formats=tally.formats,
         dropped=tally.dropped,

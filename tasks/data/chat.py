@@ -21,9 +21,21 @@ def parse(row: dict[str, Any]) -> Example:
         >>> parse({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}).format
         'chat'
     """
-    messages = read_messages(row.get("messages"), "messages")
+    messages = (*_system(row), *read_messages(row.get("messages"), "messages"))
     check_supervised(messages)
     return Example("chat", messages=messages, tools=read_tools(row.get("tools")))
+
+
+def _system(row: dict[str, Any]) -> tuple[Message, ...]:
+    """A system message written beside the conversation rather than in it."""
+    system = row.get("system")
+    if system is None or system == "":
+        return ()
+    if not isinstance(system, str):
+        raise DataError(f"'system' is {_kind(system)}; it must be a string")
+    if any(isinstance(item, dict) and item.get("role") == "system" for item in row.get("messages") or []):
+        raise DataError("the row has a 'system' of its own and a system message too; which is meant?")
+    return (Message("system", system),)
 
 
 def check_supervised(messages: tuple[Message, ...]) -> None:
@@ -72,7 +84,7 @@ def _message(item: Any, where: str) -> Message:
     if reasoning is not None and not isinstance(reasoning, str):
         raise DataError(f"{where}: the reasoning is {_kind(reasoning)}; it must be a string")
     extra = {k: v for k, v in item.items() if k not in _OURS and v is not None}
-    return Message(role, content, reasoning, calls, _weight(item, where), extra)
+    return Message(role, content, reasoning, calls, read_weight(item, where), extra)
 
 
 def read_content(value: Any, where: str, *, optional: bool = False) -> str:
@@ -82,7 +94,7 @@ def read_content(value: Any, where: str, *, optional: bool = False) -> str:
     if value is None and optional:
         return ""
     if isinstance(value, list):
-        texts = [part.get("text") if isinstance(part, dict) else part for part in value]
+        texts: list[Any] = [part.get("text") if isinstance(part, dict) else part for part in value]
         kinds = [part.get("type", "text") if isinstance(part, dict) else "text" for part in value]
         if other := [kind for kind in kinds if kind != "text"]:
             raise DataError(f"{where}: the content has a part of type {other[0]!r}; only text can be trained on")
@@ -116,11 +128,12 @@ def _tool_call(call: Any, where: str) -> dict[str, Any]:
             raise DataError(f"{where}: the arguments of {function['name']!r} are not JSON: {arguments!r:.60}") from None
     if not isinstance(arguments, dict):
         raise DataError(f"{where}: the arguments of {function['name']!r} are {_kind(arguments)}; write an object")
-    outer = {k: v for k, v in call.items() if k not in ("function", "name", "arguments")} if call is not function else {}
+    outer = {} if call is function else {k: v for k, v in call.items() if k != "function"}
     return {"type": "function", **outer, "function": {**function, "arguments": arguments}}
 
 
-def _weight(item: dict[str, Any], where: str) -> float | None:
+def read_weight(item: dict[str, Any], where: str) -> float | None:
+    """What a message asks for itself by `weight` or `train`; None where by neither."""
     train, weight = item.get("train"), item.get("weight")
     if train is not None and not isinstance(train, bool):
         raise DataError(f"{where}: 'train' is {train!r}; it must be true or false")
@@ -134,6 +147,6 @@ def _weight(item: dict[str, Any], where: str) -> float | None:
 
 
 def _kind(value: Any) -> str:
-    return "missing or null" if value is None else f"an empty {type(value).__name__}" if value in ([], {}, "") else (
-        f"a {type(value).__name__}"
-    )
+    if value is None:
+        return "missing or null"
+    return f"an empty {type(value).__name__}" if value in ([], {}, "") else f"a {type(value).__name__}"

@@ -27,7 +27,7 @@ class Data(Record):
             of plain text) into pieces that overlap by one token, so that each token is a target once.
         template: a Jinja file to use instead of the tokenizer's own chat template.
         template_kwargs: variables for the template, such as `enable_thinking`.
-        keys: columns under other names, ours to theirs, such as `{"prompt": "frage", "completion": "antwort"}`.
+        columns: those under other names, ours to theirs, such as `{"prompt": "frage", "completion": "antwort"}`.
         valid_share: the share of train held out where `valid` is None; 0 for none.
         valid_rows: the most rows held out where `valid` is None.
         strict: stop at the first row that cannot be trained on as meant, with file:line and reason; false drops such
@@ -46,16 +46,17 @@ class Data(Record):
     max_tokens: Annotated[int, Field(ge=2)] | None = None
     truncate: Truncate = "error"
     template: str | None = None
-    template_kwargs: dict[str, Any] = {}
-    keys: dict[str, str] = {}
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    # Not "keys": dict(record), which Prefect calls, would take it for a method.
+    columns: dict[str, str] = Field(default_factory=dict)
     valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
     valid_rows: Annotated[int, Field(ge=0)] = 1000
     strict: bool = True
 
     @model_validator(mode="after")
-    def _keys_are_ours(self) -> "Data":
+    def _columns_are_ours(self) -> "Data":
         known = {"text", "messages", "prompt", "completion", "system", "tools", "instruction", "input", "output"}
         known |= {"conversations", "chosen", "rejected"}
-        if unknown := sorted(set(self.keys) - known):
-            raise ValueError(f"keys: {unknown} are not columns of ours; choose from {sorted(known)}")
+        if unknown := sorted(set(self.columns) - known):
+            raise ValueError(f"columns: {unknown} are no names of ours; choose from {sorted(known)}")
         return self

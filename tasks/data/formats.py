@@ -19,26 +19,28 @@ FORMATS: dict[str, tuple[Callable[[dict[str, Any]], Example], tuple[tuple[str, .
 }
 
 
-def parse_row(row: Any, format: Format = "auto", keys: Mapping[str, str] | None = None) -> Example:
+def parse_row(row: Any, format: Format = "auto", columns: Mapping[str, str] | None = None) -> Example:
     """One raw row as an Example.
 
     Args:
         row: the dict as it was read.
         format: a name of FORMATS, or `auto` to detect it by the row's columns.
-        keys: columns under other names, ours to theirs.
+        columns: columns under other names, ours to theirs.
 
     Raises:
         DataError: no format fits, or a value of the row is wrong.
 
     Example:
-        >>> parse_row({"frage": "6 * 7?", "completion": "42"}, keys={"prompt": "frage"}).format
+        >>> parse_row({"frage": "6 * 7?", "completion": "42"}, columns={"prompt": "frage"}).format
         'completions'
     """
     if not isinstance(row, dict):
         raise DataError(f"the row is a {type(row).__name__}; a row is an object such as {{'messages': [...]}}")
-    if keys:
-        renamed = {theirs: ours for ours, theirs in keys.items()}
-        row = {renamed.get(name, name): value for name, value in row.items()}
+    if columns:
+        # A column of our name that is not the one meant would shadow it: it goes.
+        present = {ours: theirs for ours, theirs in columns.items() if theirs in row}
+        rest = {name: value for name, value in row.items() if name not in present and name not in present.values()}
+        row = {**rest, **{ours: row[theirs] for ours, theirs in present.items()}}
     return FORMATS[detect(row) if format == "auto" else format][0](row)
 
 
@@ -50,7 +52,7 @@ def detect(row: Mapping[str, Any]) -> str:
         ('text', 'alpaca')
     """
     for name, (_, alternatives) in FORMATS.items():
-        if any(all(key in row for key in columns) for columns in alternatives):
+        if any(all(key in row for key in names) for names in alternatives):
             return name
-    known = "; ".join(" + ".join(columns) for _, alternatives in FORMATS.values() for columns in alternatives)
-    raise DataError(f"the columns {sorted(row)} are no known format ({known}); name other columns in data.keys")
+    known = "; ".join(" + ".join(names) for _, alternatives in FORMATS.values() for names in alternatives)
+    raise DataError(f"the columns {sorted(row)} are no known format ({known}); name other columns in data.columns")

@@ -14,7 +14,9 @@ Messages = list[dict[str, Any]]
 
 # Each range has room for one conversation's marks; the first of them with no character in the text is used.
 _RANGES = ((0xF0000, 0xFFFFD), (0x100000, 0x10FFFD), (0xE000, 0xF8FF))
-_MODES = (("start", "end"), ("end",), ("start",))
+# How a message is marked, the fullest way first: at which edges of its texts, and whether in its tool calls.
+Mode = tuple[str, ...]
+_MODES: tuple[Mode, ...] = (("start", "end", "calls"), ("start", "end"), ("end",), ("start",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Place:
         stop: one past the last one.
         lost: the parts that the template left out: `content`, `reasoning`, `tool call`, or `start of content`.
         repeated: whether its content stands in the render more than once.
+        rewritten: whether its content stands there in other words.
         known: whether the message could be marked at all: an empty one, or one the template looks into, cannot.
     """
 
@@ -33,6 +36,7 @@ class Place:
     stop: int | None = None
     lost: tuple[str, ...] = ()
     repeated: bool = False
+    rewritten: bool = False
     known: bool = False
 
 
@@ -53,12 +57,10 @@ def locate(messages: Messages, text: str, render: Callable[[Messages], str]) -> 
     span = next((r for r in _RANGES if not re.search(f"[{chr(r[0])}-{chr(r[1])}]", text)), None)
     if span is None:
         return [Place()] * len(messages)
-    for mode in _MODES:
-        modes = [mode] * len(messages)
-        if (places := _try(messages, modes, text, render, span)) is not None:
-            return places
+    if (places := _try(messages, [_MODES[0]] * len(messages), text, render, span)) is not None:
+        return places
     # Some message is one that the template looks into (it begins with a tag, say): mark each as far as it bears it.
-    modes = [()] * len(messages)
+    modes: list[Mode] = [()] * len(messages)
     for n in range(len(messages)):
         for mode in _MODES:
             attempt = [*modes[:n], mode, *modes[n + 1 :]]
@@ -74,7 +76,7 @@ class _Pen:
     def __init__(self, span: tuple[int, int]):
         self.span, self.meaning = span, dict[str, tuple[int, str, str]]()
 
-    def mark(self, text: str, index: int, part: str, mode: tuple[str, ...]) -> str:
+    def mark(self, text: str, index: int, part: str, mode: Mode) -> str:
         core = text.strip()
         if not core:
             return text  # a mark would make a blank text filled, and templates test for that
@@ -82,14 +84,14 @@ class _Pen:
         trail = text[len(text.rstrip()) :]
         return lead + self._new(index, part, "start", mode) + core + self._new(index, part, "end", mode) + trail
 
-    def _new(self, index: int, part: str, edge: str, mode: tuple[str, ...]) -> str:
+    def _new(self, index: int, part: str, edge: str, mode: Mode) -> str:
         code = self.span[0] + len(self.meaning)
         if edge not in mode or code > self.span[1]:
             return ""
         self.meaning[chr(code)] = (index, part, edge)
         return chr(code)
 
-    def leaves(self, value: Any, index: int, mode: tuple[str, ...]) -> Any:
+    def leaves(self, value: Any, index: int, mode: Mode) -> Any:
         if isinstance(value, str):
             return self.mark(value, index, "argument", mode)
         if isinstance(value, list):
@@ -101,7 +103,7 @@ class _Pen:
 
 def _try(
     messages: Messages,
-    modes: list[tuple[str, ...]],
+    modes: list[Mode],
     text: str,
     render: Callable[[Messages], str],
     span: tuple[int, int],
@@ -117,15 +119,15 @@ def _try(
     found: dict[str, list[int]] = {mark: [] for mark in pen.meaning}
     for count, match in enumerate(re.finditer(f"[{chr(span[0])}-{chr(span[1])}]", marked)):
         found[match.group()].append(match.start() - count)
-    return [_place(pen, n, found) for n in range(len(messages))]
+    return [_place(pen, n, found, text, message["content"].strip()) for n, message in enumerate(messages)]
 
 
-def _marked(pen: _Pen, index: int, message: dict[str, Any], mode: tuple[str, ...]) -> dict[str, Any]:
+def _marked(pen: _Pen, index: int, message: dict[str, Any], mode: Mode) -> dict[str, Any]:
     out = dict(message)
     if "reasoning_content" in message:
         out["reasoning_content"] = pen.mark(message["reasoning_content"], index, "reasoning", mode)
     out["content"] = pen.mark(message["content"], index, "content", mode)
-    if "tool_calls" in message:
+    if "tool_calls" in message and "calls" in mode:
         out["tool_calls"] = [
             {
                 **call,
@@ -140,7 +142,7 @@ def _marked(pen: _Pen, index: int, message: dict[str, Any], mode: tuple[str, ...
     return out
 
 
-def _place(pen: _Pen, index: int, found: dict[str, list[int]]) -> Place:
+def _place(pen: _Pen, index: int, found: dict[str, list[int]], text: str, content: str) -> Place:
     mine = {mark: meaning for mark, meaning in pen.meaning.items() if meaning[0] == index}
     spots = [spot for mark in mine for spot in found[mark]]
     parts = dict.fromkeys(part for _, part, _ in mine.values())
@@ -150,4 +152,6 @@ def _place(pen: _Pen, index: int, found: dict[str, list[int]]) -> Place:
     repeated = any(len(found[mark]) > 1 for mark in mine)
     if not spots:
         return Place(lost=tuple(lost), known=bool(mine))
-    return Place(min(spots), max(spots), tuple(lost), repeated, True)
+    edges = [found[mark] for mark in mine if mine[mark][1] == "content"]
+    exact = len(edges) != 2 or any(len(at) != 1 for at in edges) or text[edges[0][0] : edges[1][0]] == content
+    return Place(min(spots), max(spots), tuple(lost), repeated, not exact, True)

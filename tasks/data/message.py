@@ -1,5 +1,6 @@
 """Message and Example: what a row of any format becomes before a template sees it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,14 +32,24 @@ class Message:
     weight: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_template_input(self) -> dict[str, Any]:
-        """The dict a chat template reads; absent keys are left out, since templates test for their presence."""
+    def as_template_input(self, *, arguments_as_text: bool = False) -> dict[str, Any]:
+        """The dict a chat template reads; absent keys are left out, since templates test for their presence.
+
+        With `arguments_as_text` the arguments of a tool call are JSON in a string, as OpenAI's interface has them.
+        """
         out: dict[str, Any] = {"role": self.role, "content": self.content, **self.extra}
         if self.reasoning is not None:
             out["reasoning_content"] = self.reasoning
         if self.tool_calls:
-            out["tool_calls"] = list(self.tool_calls)
+            out["tool_calls"] = (
+                [_as_text(call) for call in self.tool_calls] if arguments_as_text else [*self.tool_calls]
+            )
         return out
+
+
+def _as_text(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    return {**call, "function": {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 A split is an index into a pool, so that a held-out split costs no second copy.
 """
 
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ class PoolWriter:
     def __init__(self, folder: Path, name: str):
         self._ids = (folder / f"{name}.ids.u32").open("wb")
         self._weights = (folder / f"{name}.weights.f32").open("wb")
-        self._index: list[tuple[int, int, int, int, int]] = []
+        self._index = array("q")
         self._at = 0
 
     def __enter__(self) -> "PoolWriter":
@@ -38,12 +39,12 @@ class PoolWriter:
         np.asarray(tokens.ids, "<u4").tofile(self._ids)
         np.asarray(tokens.weights, "<f4").tofile(self._weights)
         stop = self._at + len(tokens.ids)
-        self._index.append((self._at, stop, tokens.prompt_length, line, digest))
+        self._index.extend((self._at, stop, tokens.prompt_length, line, digest))
         self._at = stop
 
     def index(self) -> NDArray[np.int64]:
         """The index of what was appended: int64 [examples, 5]."""
-        return np.asarray(self._index, np.int64).reshape(-1, 5)
+        return np.array(self._index, np.int64).reshape(-1, 5)
 
 
 @dataclass(frozen=True)

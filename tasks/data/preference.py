@@ -1,4 +1,4 @@
-"""Preference rows: a prompt or conversation with a `chosen` and a `rejected` answer; for the losses that compare two."""
+"""Preference rows: a prompt with a `chosen` and a `rejected` answer, for losses that compare two."""
 
 from typing import Any
 

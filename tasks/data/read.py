@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from tasks.artifact import file_digest, fingerprint
 from tasks.data.array import read_array
@@ -88,7 +88,7 @@ def _read_json(path: Path) -> Iterator[Numbered]:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else path.open("rb") as file:
-            yield from _lines_or_array(file, str(path))
+            yield from _lines_or_array(cast(IO[bytes], file), str(path))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"the gzip file is cut off or damaged: {error}", path=path) from error
 

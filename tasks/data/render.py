@@ -1,12 +1,12 @@
 """An example as one text with weighted character spans: the last step before tokens."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from tasks.data.config import Supervise
 from tasks.data.marks import Place, locate
 from tasks.data.message import Example
+from tasks.data.remarks import remarks
 from tasks.data.supervise import message_weights
 from tasks.data.template import Template
 from tasks.data.turns import Turn, find_turns
@@ -47,9 +47,8 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
         return Rendered(example.text, ((0, len(example.text), 1.0),), plain=True)
     if not template.exists:
         return _concatenated(example, supervise)
-    messages = [message.as_template_input() for message in example.messages]
     tools = list(example.tools) or None
-    text = template.render(messages, tools)
+    messages, text = _render(example, template, tools)
     places = locate(messages, text, lambda marked: template.render(marked, tools))
     turns = find_turns(
         text,
@@ -68,8 +67,22 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
         else:
             own = _other_span(n, text, places[n], template, example.messages[n].weight)
         spans += [(start, stop, weight) for start, stop in own]
-    lost, notes = _remarks(example, places, template, text, tools, messages)
+    lost, notes = remarks(example, places, template, text, tools, messages)
     return Rendered(text, tuple(spans), answer, False, lost, notes)
+
+
+def _render(example: Example, template: Template, tools: list[Any] | None) -> tuple[list[dict[str, Any]], str]:
+    """What the template was given, and its text. Some templates join the arguments of a call as a string."""
+    refusals = []
+    for as_text in (False, True):
+        messages = [message.as_template_input(arguments_as_text=as_text) for message in example.messages]
+        try:
+            return messages, template.render(messages, tools)
+        except DataError as error:
+            refusals.append(error)
+        if not any(message.tool_calls for message in example.messages):
+            break
+    raise refusals[0]
 
 
 def _concatenated(example: Example, supervise: Supervise) -> Rendered:
@@ -105,7 +118,9 @@ def _answer_spans(
         return [(turn.start, turn.stop)]
     own = [(start, stop) for start, stop in marked if start < turn.stop and stop > turn.start]
     # Templates put the newline after the turn inside the block too; nothing is to be predicted there.
-    own = [(start, turn.stop if not text[turn.stop : stop].strip() and stop > turn.stop else stop) for start, stop in own]
+    own = [
+        (start, turn.stop if not text[turn.stop : stop].strip() and stop > turn.stop else stop) for start, stop in own
+    ]
     if weight and (not own or own[-1][1] < turn.stop):
         raise DataError(
             f"the template's {{% generation %}} block leaves out the end-of-turn token of messages[{n}]; "
@@ -114,9 +129,7 @@ def _answer_spans(
     return own
 
 
-def _other_span(
-    n: int, text: str, place: Place, template: Template, asked: float | None
-) -> list[tuple[int, int]]:
+def _other_span(n: int, text: str, place: Place, template: Template, asked: float | None) -> list[tuple[int, int]]:
     """The span of a system, user or tool turn whose row set a weight for it."""
     if asked is None:
         return []
@@ -127,31 +140,3 @@ def _other_span(
     match = template.special_pattern.search(text, place.stop)
     tail = text[place.stop : match.start()] if match else "x"
     return [(place.start, match.end() if match and not tail.strip() else place.stop)]
-
-
-def _remarks(
-    example: Example,
-    places: list[Place],
-    template: Template,
-    text: str,
-    tools: list[Any] | None,
-    messages: list[dict[str, Any]],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    lost, notes = [], []
-    for message, place in zip(example.messages, places, strict=True):
-        for part in place.lost:
-            if part == "reasoning":
-                notes.append("the template leaves out the reasoning of an earlier turn")
-            elif part == "argument" and "tool call" in place.lost:
-                continue
-            elif part == "start of content":
-                notes.append(f"the template rewrites the beginning of a message of role {message.role!r}")
-            else:
-                lost.append(f"the template leaves out the {part} of a message of role {message.role!r}")
-    if tools and template.render(messages) == text:
-        lost.append("the template leaves out the tools")
-    if any(datetime.now().strftime(form) in text for form in template.date_formats):
-        notes.append("the template writes today's date; fix it in data.template_kwargs")
-    if any(template.special_pattern.search(message.content) for message in example.messages):
-        notes.append("a message contains the text of a special token")
-    return tuple(dict.fromkeys(lost)), tuple(dict.fromkeys(notes))

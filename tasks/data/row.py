@@ -45,7 +45,7 @@ def parse_json(text: str) -> Any:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         hint = "; one object per line is wanted, not pretty-printed JSON" if text.strip() in ("{", "[") else ""
-        raise DataError(f"not JSON: {error.msg} at column {error.colno}{hint}") from None
+        raise DataError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{hint}") from None
     except RecursionError:
         raise DataError("the JSON is nested too deeply") from None
     except ValueError as error:

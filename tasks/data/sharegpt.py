@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tasks.data.chat import check_supervised, read_tools
+from tasks.data.chat import check_supervised, read_tools, read_weight
 from tasks.data.message import Example, Message
 from tasks.errors import DataError
 
@@ -49,9 +49,9 @@ def read_turn(turn: Any, where: str) -> Message:
     if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
         raise DataError(f"{where} has no 'value' string; a turn is {{'from': ..., 'value': ...}}")
     sender, value = turn.get("from"), turn["value"]
-    if sender not in FROM:
+    if not isinstance(sender, str) or sender not in FROM:
         raise DataError(f"{where}: from is {sender!r}; choose from {', '.join(FROM)}")
-    weight = 0.0 if turn.get("train") is False else None
+    weight = read_weight(turn, where)
     if sender != "function_call":
         return Message(FROM[sender], value, weight=weight)
     try:

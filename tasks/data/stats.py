@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
 from tasks.artifact import Record
 from tasks.data.tokens import Tokens
 
@@ -40,10 +42,10 @@ class SplitStats(Record):
     longest: int
     duplicates: int = 0
     overlap: int = 0
-    formats: dict[str, int] = {}
-    dropped: dict[str, Remark] = {}
-    lost: dict[str, Remark] = {}
-    notes: dict[str, Remark] = {}
+    formats: dict[str, int] = Field(default_factory=dict)
+    dropped: dict[str, Remark] = Field(default_factory=dict)
+    lost: dict[str, Remark] = Field(default_factory=dict)
+    notes: dict[str, Remark] = Field(default_factory=dict)
 
 
 @dataclass

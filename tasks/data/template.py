@@ -63,9 +63,7 @@ class Template:
             raise DataError(f"the chat template refuses the conversation: {reason}") from error
         return str(text)
 
-    def generation_spans(
-        self, messages: list[dict[str, Any]], tools: list[Any] | None
-    ) -> list[tuple[int, int]] | None:
+    def generation_spans(self, messages: list[dict[str, Any]], tools: list[Any] | None) -> list[tuple[int, int]] | None:
         """The character spans inside {% generation %} blocks; None where the template marks none."""
         if self.text is None or not _GENERATION.search(self.text):
             return None
@@ -138,8 +136,10 @@ def _probe(template: Template) -> Shape:
 def _shared(before: str, prompt: str, special: re.Pattern[str]) -> int:
     """How many characters two renders share, not counting a part of a special token."""
     shared = next((n for n, (a, b) in enumerate(zip(before, prompt, strict=False)) if a != b), len(before))
-    inside = (m.start() for m in special.finditer(prompt) if m.start() < shared < m.end())
-    return next(inside, shared) if shared < len(before) else shared
+    if shared == len(before):
+        return shared
+    inside = [m.start() for text in (before, prompt) for m in special.finditer(text) if m.start() < shared < m.end()]
+    return min(inside, default=shared)
 
 
 def _header(added: str, middle: str, lead_ins: tuple[str, ...]) -> str:

@@ -36,7 +36,7 @@ def tokenize_source(
         prepared = [_prepare(row, data, template) for _, row in batch]
         good = [n for n, item in enumerate(prepared) if not isinstance(item, DataError)]
         encoded = dict(zip(good, encode([prepared[n][1] for n in good], tokenizer), strict=True))  # type: ignore[index]
-        for n, (line, row) in enumerate(batch):
+        for n, (line, _) in enumerate(batch):
             item = prepared[n]
             try:
                 if isinstance(item, DataError):
@@ -51,7 +51,7 @@ def tokenize_source(
                 tally.drop(f"longer than data.max_tokens {data.max_tokens}", line)
                 continue
             tally.keep(encoded[n], item[0], line)
-            digest = row_digest(row)
+            digest = row_digest(encoded[n].ids)
             yield from ((line, digest, piece) for piece in pieces)
 
 
@@ -59,7 +59,7 @@ def _prepare(row: object, data: Data, template: Template) -> tuple[str, Rendered
     if isinstance(row, DataError):
         return row
     try:
-        example = parse_row(row, data.format, data.keys)
+        example = parse_row(row, data.format, data.columns)
         return example.format, render(example, template, data.supervise)
     except DataError as error:
         return error
@@ -69,7 +69,8 @@ def _pieces(tokens: Tokens, format: str, data: Data) -> list[Tokens]:
     """The examples one row becomes: one; none where it is dropped by wish; several where a text is split."""
     if data.strict and tokens.lost:
         raise DataError(
-            f"{tokens.lost[0]}; use a template that writes it (data.template), or data.strict=false to train on the rest"
+            f"{tokens.lost[0]}; use a template that writes it (data.template), "
+            "or set data.strict=false to train on the rest"
         )
     if data.max_tokens is None or len(tokens.ids) <= data.max_tokens:
         return [fit(tokens, None, "error")]

@@ -48,7 +48,7 @@ def tokenize_row(
     template_kwargs: Mapping[str, Any] | None = None,
     truncate: Cut = "keep_start",
     template: str | None = None,
-    keys: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Tokens:
     """One raw row as ids and weights.
 
@@ -64,7 +64,7 @@ def tokenize_row(
         template_kwargs: variables for the chat template.
         truncate: what happens to a longer one: `keep_start`, `keep_end` or `error`.
         template: the text of a Jinja template to use instead of the tokenizer's.
-        keys: columns under other names, ours to theirs.
+        columns: columns under other names, ours to theirs.
 
     Raises:
         DataError: the row cannot be trained on; its text is the reason.
@@ -79,7 +79,7 @@ def tokenize_row(
         >>> tokens.ids, tokens.weights
         ([2, 3, 1], [0.0, 1.0, 1.0])
     """
-    example = parse_row(row, format, keys)
+    example = parse_row(row, format, columns)
     rendered = render(example, Template(tokenizer, template, dict(template_kwargs or {})), supervise)
     return fit(encode([rendered], tokenizer)[0], max_tokens, truncate)
 
@@ -99,7 +99,7 @@ def fit(tokens: Tokens, max_tokens: int | None, cut: Cut) -> Tokens:
         prompt = min(max(tokens.prompt_length - start, 0), len(ids))
         tokens = Tokens(ids, weights, prompt, tokens.lost, tokens.notes)
         if not any(tokens.weights):
-            raise DataError(f"no supervised token is left of the first {max_tokens} tokens; raise data.max_tokens")
+            raise DataError(f"no supervised token is left of the {max_tokens} tokens of {cut}; raise data.max_tokens")
     if not any(tokens.weights):
         raise DataError("no token of the row is supervised; see data.supervise, and 'train' and 'weight' of messages")
     return tokens

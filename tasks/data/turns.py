@@ -74,13 +74,15 @@ def _begin(
     header = template.shape.header
     if header and (at := text.find(header, cursor, stop)) >= 0:
         return at + len(header)
-    if place.start is None:
+    if place.start is None and header:
         return None
     # No header of its own: the turn follows the user's directly, or a tool's. What the model sees before it is then
     # the render of the messages before, if that is a prefix of this one; else the last special token ends it.
     before = prompt()
     if cursor <= len(before) <= stop and text.startswith(before):
         return len(before)
+    if place.start is None:
+        return None
     ends = [match.end() for match in template.special_pattern.finditer(text, cursor, stop)]
     return ends[-1] if ends else stop
 

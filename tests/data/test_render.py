@@ -1,0 +1,53 @@
+"""What a template drops or leaves unlearnable is said, or refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks.data.formats import parse_row
+from tasks.data.render import Rendered, render
+from tasks.data.template import Template
+from tasks.errors import DataError
+
+ASK, ANSWER = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+ONLY_THESE = (
+    "{% for m in messages %}{% if m.role in ROLES %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
+)
+
+
+@pytest.fixture
+def rendered(tokenizer_of: Callable) -> Callable[..., Rendered]:
+    def run(text: str, messages: list[dict[str, Any]], **row: Any) -> Rendered:
+        template = Template(tokenizer_of(None), text, {})
+        return render(parse_row({"messages": messages, **row}), template, "assistant")
+
+    return run
+
+
+def test_an_answer_left_out_is_refused(rendered: Callable):
+    text = ONLY_THESE.replace("ROLES", "['user']") + "{% endfor %}"
+    with pytest.raises(DataError, match=r"leaves out the content of messages\[1\]"):
+        rendered(text, [ASK, ANSWER])
+
+
+def test_an_answer_without_an_end_is_refused_unless_untrained(rendered: Callable):
+    text = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% endfor %}"
+    with pytest.raises(DataError, match="no end-of-turn token follows"):
+        rendered(text, [ASK, ANSWER])
+    assert not any(weight for *_, weight in rendered(text, [ASK, {**ANSWER, "train": False}]).spans)
+
+
+def test_a_generation_block_without_the_end_is_refused(rendered: Callable):
+    text = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}"
+        "{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
+    )
+    with pytest.raises(DataError, match="leaves out the end-of-turn token"):
+        rendered(text, [ASK, ANSWER])
+
+
+def test_an_answer_written_twice_is_refused(rendered: Callable):
+    text = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{{ m.content }}<|im_end|>\n{% endfor %}"
+    with pytest.raises(DataError, match="more than once"):
+        rendered(text, [ASK, ANSWER])
