@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from tasks.artifact import Record
-from tasks.batch import Bucketed, Padded
+from tasks.batch import Bucketed, Packed, Padded
 from tasks.data import Data
 from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
@@ -52,7 +52,7 @@ class Run(Record):
     sinks: tuple[SinkName, ...]
     model: Model
     data: Data
-    batch: Annotated[Padded | Bucketed, Field(discriminator="kind")]
+    batch: Annotated[Packed | Bucketed | Padded, Field(discriminator="kind")]
     lora: Annotated[LoRA | RsLoRA, Field(discriminator="kind")]
     loss: Annotated[CrossEntropy | MaskedCrossEntropy | MSE, Field(discriminator="kind")]
     optim: Annotated[AdamW, Field()]
@@ -123,7 +123,7 @@ def check_overrides(overrides: Sequence[str]) -> list[str]:
     and sweeps are refused, by what Hydra's parser reads and not by how the text looks. `${lora.rank}` is fine.
 
     Raises:
-        ValueError: naming the override, for the form to show.
+        ConfigError: naming the override and the fix.
 
     Example:
         >>> check_overrides(["lora.rank=16"])
@@ -131,7 +131,7 @@ def check_overrides(overrides: Sequence[str]) -> list[str]:
     """
     for override in overrides:
         if reason := _beyond(_parse(override)):
-            raise ValueError(f"the override {override!r} is not allowed here: {reason}")
+            raise ConfigError(f"the override {override!r} is not allowed here: {reason}")
     return list(overrides)
 
 
@@ -190,7 +190,7 @@ def _parse(override: str) -> Override:
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException as error:
-        raise ValueError(f"cannot read the override {override!r}; write key=value, as in lora.rank=16") from error
+        raise ConfigError(f"cannot read the override {override!r}; write key=value, as in lora.rank=16") from error
 
 
 def _problem(detail: ErrorDetails) -> str:

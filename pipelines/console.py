@@ -41,7 +41,7 @@ def quiet_user_errors() -> None:
             record.msg, record.args = "%s", (str(error),)
         return True
 
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
+    for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(without_traceback)
 
 

@@ -21,10 +21,11 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from pipelines.config import Run
-from pipelines.console import embedded_server_notice, say_report, show_log
+from pipelines.console import embedded_server_notice, quiet_user_errors, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
 from pipelines.report import publish, write_report
 from pipelines.run_dir import TOKENS, new_run_dir, open_run, seal
+from pipelines.tokens_page import write_tokens_page
 from tasks.blas import device
 from tasks.errors import VerifyError
 from tasks.evaluate import evaluate
@@ -41,7 +42,6 @@ Experiment = Annotated[
     AfterValidator(check_experiment),
     Field(json_schema_extra={"enum": ["none", *EXPERIMENTS]}),
 ]
-Overrides = Annotated[list[str], AfterValidator(check_overrides)]
 
 
 def run_name() -> str:
@@ -55,7 +55,7 @@ def run_name() -> str:
 @flow(name="finetune", flow_run_name=run_name)
 def finetune(
     experiment: Experiment = "none",
-    overrides: Overrides = [],  # noqa: B006 (Prefect reads the default for its form)
+    overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
 ) -> dict[str, Any]:
     """Turn a model and a dataset into a verified LoRA adapter.
 
@@ -64,7 +64,9 @@ def finetune(
         overrides: One change an item, such as lora.rank=16, optim.lr=3e-4, train.steps=500, model=qwen3_0_6b or
             data.train=/data/chat.jsonl.
     """
-    changes = list(overrides) if experiment == "none" else [f"+experiment={experiment}", *overrides]
+    quiet_user_errors()
+    chosen = [] if experiment == "none" else [f"+experiment={experiment}"]
+    changes = [*chosen, *check_overrides(overrides)]
     report = run_stages(compose(changes), changes, lambda stage: stage)
     publish(report)
     return _require_verified(report)
@@ -77,6 +79,7 @@ def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> di
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
         agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.seed, folder / "plan.json")
+        write_tokens_page(cache, run.data, run.model, folder)
         recipe = Recipe(
             rule=run.lora,
             layout=run.batch,

@@ -4,16 +4,21 @@ python -m pipelines.serve --cron "0 22 * * *" --experiment quickstart --override
 """
 
 import argparse
+import asyncio
 import os
 import re
+import signal
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from zoneinfo import available_timezones
 
 from pipelines.command import command
 from pipelines.config import EXPERIMENTS, check_overrides
 from pipelines.preflight import preflight
 from tasks.errors import ConfigError, GraftlineError, RunError
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
 
 EXAMPLE = '"0 22 * * *"'
 DESCRIPTION = """\
@@ -74,7 +79,7 @@ def check(argv: Sequence[str]) -> None:
         experiment = [] if run["experiment"] == "none" else [f"+experiment={run['experiment']}"]
         try:
             preflight([*experiment, *check_overrides(run["overrides"])])
-        except (ValueError, GraftlineError) as error:
+        except GraftlineError as error:
             raise ConfigError(f"the run of --cron: {error}") from None
 
 
@@ -116,6 +121,35 @@ def require_server() -> str:
     return url
 
 
+def deployment(options: argparse.Namespace) -> "RunnerDeployment":
+    """What the server is told: the form of finetune, its description, and the schedule if there is one.
+
+    Raises:
+        ConfigError: the cron line cannot be read.
+    """
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Cron
+    from prefect.types.entrypoint import EntrypointType
+
+    from pipelines.finetune import finetune
+
+    schedule = None
+    if options.cron:
+        zone = options.timezone or local_timezone()
+        try:
+            schedule = Cron(options.cron, timezone=zone, parameters=scheduled(options), slug="cron")
+        except ValueError:
+            raise ConfigError(f"--cron {options.cron!r} is no cron line; write five fields, as in {EXAMPLE}") from None
+    return RunnerDeployment.from_flow(
+        finetune,
+        name=options.name,
+        description=DESCRIPTION,
+        tags=["graftline"],
+        schedule=schedule,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
 def main(argv: Sequence[str]) -> None:
     """Registers the deployment and serves it until a signal.
 
@@ -123,31 +157,22 @@ def main(argv: Sequence[str]) -> None:
         ConfigError: the cron line cannot be read.
         RunError: no server to serve to.
     """
-    from prefect import serve
-    from prefect.deployments.runner import EntrypointType
-    from prefect.schedules import Cron
+    from prefect.runner import Runner
 
-    options, schedule, when = parse(argv), None, ""
-    if options.cron:
-        zone = options.timezone or local_timezone()
-        when = f", and by itself at {options.cron!r} {zone}"
-        try:
-            schedule = Cron(options.cron, timezone=zone, parameters=scheduled(options), slug="cron")
-        except ValueError:
-            raise ConfigError(f"--cron {options.cron!r} is no cron line; write five fields, as in {EXAMPLE}") from None
-    url = require_server()
+    class PatientRunner(Runner):
+        """Prefect's, but a signal cancels the run and waits for its checkpoint; Prefect 3.8 kills it unsaved."""
 
-    from pipelines.finetune import finetune
+        def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+            self.execute_in_background(self.astop)
 
-    deployment = finetune.to_deployment(
-        options.name,
-        description=DESCRIPTION,
-        tags=["graftline"],
-        schedule=schedule,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
+    options = parse(argv)
+    offered, url = deployment(options), require_server()
+    runner = PatientRunner(options.name, limit=1, pause_on_shutdown=False)
+    runner.add_deployment(offered)
+    when = f", and by itself at {options.cron!r} {options.timezone or local_timezone()}" if options.cron else ""
     print(f"serving finetune/{options.name} through {url.removesuffix('/api')}{when}; Ctrl-C ends it", flush=True)
-    serve(deployment, limit=1, pause_on_shutdown=False, print_starting_message=False)
+    signal.signal(signal.SIGINT, runner.handle_sigterm)
+    asyncio.run(runner.start())
 
 
 if __name__ == "__main__":  # a served run is another process, which must not begin to serve

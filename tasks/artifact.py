@@ -107,12 +107,12 @@ def atomic_directory(path: Path, manifest: dict[str, Any]) -> Iterator[Path]:
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of a directory, or None where there is none or it is torn: such a directory is not complete."""
+    """The manifest of a directory, or None where there is none or it names no files: it is not complete then."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) else None
+    return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
 
 
 def damaged_files(path: Path) -> list[str]:

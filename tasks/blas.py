@@ -37,3 +37,22 @@ def load_blas() -> str | None:
 def _candidates() -> list[str]:
     beside_python = glob.glob(str(Path(sys.prefix) / "lib" / "libmkl_rt.so*"))
     return ["libopenblas.so.0", "libopenblas.so", *beside_python, "libmkl_rt.so.2", "libmkl_rt.so"]
+
+
+def device() -> str:
+    """What MLX computes on, in words; on a CPU, with which BLAS.
+
+    Example:
+        >>> device().startswith(("cpu", "gpu"))
+        True
+    """
+    import mlx.core as mx
+
+    from tasks import BLAS
+
+    kind = "gpu" if mx.default_device() == mx.gpu else "cpu"
+    name = mx.device_info().get("device_name", "")
+    if kind == "gpu" or sys.platform == "darwin":
+        return f"{kind} ({name})"
+    blas = BLAS or "MLX's own reference BLAS; installing OpenBLAS makes it several times faster"
+    return f"cpu ({name}, {blas})"

@@ -60,3 +60,6 @@ class Interrupted(GraftlineError):
     def __init__(self, message: str, signum: int):
         self.signum = signum
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[str, int]]:
+        return type(self), (str(self), self.signum)  # Prefect pickles what a task raises

@@ -15,11 +15,12 @@ from tasks.artifact import Record, write_json
 from tasks.batch import Bucketed, batches
 from tasks.data import TokenCache, TokenSplit
 from tasks.errors import DataError
-from tasks.grad.batch_loss import mean_loss
 from tasks.loss import MaskedCrossEntropy
 from tasks.model import Model
+from tasks.model.head import find_head
 from tasks.model.load import load_base, load_tokenizer
 from tasks.settings import Evaluate
+from tasks.step import Forward
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class _Head:
 
 
 def _loss(model: nn.Module, rows: _Head) -> float:
-    return mean_loss(model, MaskedCrossEntropy(), batches(rows, Bucketed(tokens=2048), seed=0))
+    return Forward(model, MaskedCrossEntropy(), find_head(model)).mean(batches(rows, Bucketed(tokens=2048), seed=0))
 
 
 def _answers(model: nn.Module, tokenizer: Any, rows: _Head, asked: list[int], most: int) -> list[str]:

@@ -23,6 +23,8 @@ class Train(Record):
         eval_batches: the most batches of one validation; None takes all.
         save_every: steps between checkpoints; None saves at the end only.
         keep: how many of the newest checkpoints stay.
+        compile: one graph a shape for the whole step; None compiles on a GPU, and not on a CPU, where MLX would call
+            g++ at run time.
     """
 
     steps: Annotated[int, Field(ge=1)] | None = None
@@ -32,6 +34,7 @@ class Train(Record):
     eval_batches: Annotated[int, Field(ge=1)] | None = None
     save_every: Annotated[int, Field(ge=1)] | None = None
     keep: Annotated[int, Field(ge=1)] = 2
+    compile: bool | None = None
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -3,14 +3,12 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
@@ -18,23 +16,23 @@ from prefect.context import TaskRunContext
 
 from tasks.adapter import Adapter, load_adapter, record_probe, save_adapter
 from tasks.artifact import Record
-from tasks.batch import Batch, Bucketed, Padded, Rows, batches, stream
+from tasks.batch import Batch, Bucketed, Packed, Padded, Rows, batches, stream
 from tasks.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from tasks.checkpoint.interrupt import stop_on_signal
 from tasks.data import TokenCache
 from tasks.errors import Interrupted, RunError
-from tasks.grad import Part, accumulate, checkpoint_blocks, value_and_grad
-from tasks.grad.batch_loss import batch_loss, mean_loss
 from tasks.lora import LoRA, RsLoRA
-from tasks.lora.attach import draw_dropout
-from tasks.loss import MSE, CrossEntropy, LossSum, MaskedCrossEntropy
+from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
 from tasks.memory import Memory, limits, usage
 from tasks.model import Model
-from tasks.model.family import blocks
+from tasks.model.family import model_type
+from tasks.model.head import find_head
 from tasks.model.load import load_base
-from tasks.optim import AdamW, clip, load_state, state_arrays
+from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.sink import SINKS, Counters, Sink, SinkName, StepMetrics
+from tasks.step import Forward, Update, Updated
+from tasks.step.update import named
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +41,7 @@ class Recipe(Record):
     """How to train: all that shapes the result, apart from the base and the rows."""
 
     rule: LoRA | RsLoRA
-    layout: Padded | Bucketed
+    layout: Packed | Padded | Bucketed
     loss: CrossEntropy | MaskedCrossEntropy | MSE
     optim: AdamW
     memory: Memory
@@ -137,52 +135,77 @@ def train(
 def _fit(
     model: nn.Module, rows: Rows, valid: Rows | None, recipe: Recipe, sinks: tuple[SinkName, ...], out: Path
 ) -> tuple[Counters, int | None]:
-    """The loop; leaves the trained parameters in `model`. Gives the counters and the step it went on from."""
-    settings, optimizer = recipe.train, recipe.optim.build()
-    masters: Any = model.trainable_parameters()
-    optimizer.init(masters)
+    """The loop; leaves the trained parameters in `model`. Gives the counters and the step it went on from.
+
+    A step is handed to the device, and while it computes the loss of the one before is read and the next batch made.
+    """
+    settings = recipe.train
+    compiled = mx.default_device() == mx.gpu if settings.compile is None else settings.compile
+    forward = _forward(model, recipe, split=not compiled)
+    update = Update(forward, recipe.optim, recompute=recipe.memory.checkpoint == "all", compile=compiled)
     counters, first = Counters(), 0
+    masters: Any = model.trainable_parameters()
+    state = update.start(masters)
     if found := newest_checkpoint(out / "checkpoints"):
+        _require_reachable(found, recipe, out)
         first, counters = found.step, Counters(**found.counters)
-        masters = _restore(found, optimizer, masters)
+        masters, state = _restore(found, update, model)
         log.info("going on from step %d of %d", first, recipe.steps)
     source = stream(rows, recipe.layout, seed=recipe.seed, start=first * settings.accumulate)
     keys = mx.random.split(mx.random.key(recipe.seed), recipe.steps)
-    opened, step = _open_sinks(sinks, out, first, recipe.steps), first
+    opened = _open_sinks(sinks, out, first, recipe.steps)
+    doing, unread = first, None
+    began = time.perf_counter()
+
+    def read(unread: _Unread) -> None:
+        nonlocal began, doing
+        doing = unread.step
+        loss, norm = float(unread.done.loss.mean), float(unread.done.norm)
+        _require_finite(unread.step, loss, norm, unread.window)
+        now = time.perf_counter()
+        metrics = counters.count(
+            step=unread.step,
+            loss=loss,
+            learning_rate=unread.rate,
+            grad_norm=norm,
+            tokens=sum(batch.tokens for batch in unread.window),
+            supervised_tokens=sum(batch.supervised_tokens for batch in unread.window),
+            seconds=now - began,
+            memory=usage(),
+        )
+        began = now
+        if _due(unread.step, recipe, settings.eval_every):
+            metrics = counters.validated(metrics, _validate(unread.step, forward, unread.done.masters, valid, recipe))
+        for sink in opened:
+            sink.write(metrics)
+
     try:
         with stop_on_signal() as stop:
             for step in range(first + 1, recipe.steps + 1):
-                began = time.perf_counter()
-                window = list(islice(source, settings.accumulate))
-                loss, grads = _sum_window(model, masters, recipe, window, keys[step - 1])
-                grads, norm = clip(grads, recipe.optim.clip_norm)
-                _require_finite(step, loss.mean.item(), norm.item(), window)
-                optimizer.learning_rate = rate = recipe.optim.rate(step - 1, recipe.steps)
-                masters = optimizer.apply_gradients(grads, masters)
-                mx.eval(masters, optimizer.state)
-                seconds = time.perf_counter() - began
-                model.update(masters)
-                metrics = counters.count(
-                    step=step,
-                    loss=loss.mean.item(),
-                    learning_rate=rate,
-                    grad_norm=norm.item(),
-                    tokens=sum(int(batch.real_BT.sum()) + len(batch.examples) for batch in window),
-                    supervised_tokens=sum(int((batch.weights_BT > 0).sum()) for batch in window),
-                    seconds=seconds,
-                    memory=usage(),
-                    valid_loss=_validate(model, valid, recipe) if _due(step, recipe, settings.eval_every) else None,
-                )
-                for sink in opened:
-                    sink.write(metrics)
-                if stop.signum is not None or _due(step, recipe, settings.save_every):
-                    state = {f"optimizer.{name}": array for name, array in state_arrays(optimizer).items()}
-                    arrays: dict[str, mx.array] = {**dict(tree_flatten(masters)), **state}
+                doing, window = step, list(islice(source, settings.accumulate))
+                rate = recipe.optim.rate(step - 1, recipe.steps)
+                done = update(masters, state, [forward.arrays(batch) for batch in window], keys[step - 1], rate)
+                mx.async_eval(done)
+                if unread is not None:
+                    read(unread)
+                masters, state, unread = done.masters, done.state, _Unread(step, rate, window, done)
+                if _due(step, recipe, settings.save_every) or _due(step, recipe, settings.eval_every):
+                    read(unread)
+                    unread = None
+                stopping = stop.signum is not None
+                if stopping and unread is not None:
+                    read(unread)
+                    unread = None
+                if stopping or _due(step, recipe, settings.save_every):
+                    arrays = {**named(masters), **{f"optimizer.{k}": v for k, v in named(state).items()}}
                     save_checkpoint(out / "checkpoints", Checkpoint(step, arrays, vars(counters)), keep=settings.keep)
-                if stop.signum is not None and step < recipe.steps:
-                    raise Interrupted(f"stopped after step {step} of {recipe.steps}; the same command goes on", stop.signum)
+                if stopping and step < recipe.steps:
+                    said = f"stopped after step {step} of {recipe.steps}; the same with run_dir={out} goes on"
+                    raise Interrupted(said, stop.signum or 0)
+                if unread is None:
+                    began = time.perf_counter()  # validating and saving are no training time
     except BaseException as error:
-        error.add_note(f"training step {step} of {recipe.steps}")
+        error.add_note(f"training step {doing} of {recipe.steps}")
         raise
     finally:
         for sink in opened:
@@ -191,32 +214,42 @@ def _fit(
     return counters, first or None
 
 
-def _restore(found: Checkpoint, optimizer: Any, masters: Any) -> Any:
+class _Unread(NamedTuple):
+    """A step that the device may still be computing."""
+
+    step: int
+    rate: float
+    window: list[Batch]
+    done: Updated
+
+
+def _forward(model: nn.Module, recipe: Recipe, *, split: bool) -> Forward:
+    """How losses are computed: at the positions that count if the model has a head that can be taken apart."""
+    chunk = recipe.memory.head_chunk
+    head = find_head(model) if chunk is not None else None
+    if chunk is not None and (head is None or not head.frozen):
+        log.info("this %s model has no head of its own; logits are computed at every position", model_type(model))
+        head = None
+    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=split)
+
+
+def _require_reachable(found: Checkpoint, recipe: Recipe, out: Path) -> None:
+    if found.step > recipe.steps:
+        raise RunError(
+            f"{out}: the newest checkpoint is of step {found.step}, the run has {recipe.steps}; "
+            "give at least as many train.steps, or another run_dir"
+        )
+
+
+def _restore(found: Checkpoint, update: Update, model: nn.Module) -> tuple[Any, Any]:
+    """A checkpoint's masters and optimizer state; the masters in the model's own order, as a fresh start has them.
+
+    The order matters: the norm of the gradients is a sum over them, and another order rounds otherwise.
+    """
     state = {name: array for name, array in found.arrays.items() if name.startswith("optimizer.")}
-    load_state(optimizer, {name.removeprefix("optimizer."): array for name, array in state.items()}, masters)
-    return tree_unflatten([(name, array) for name, array in found.arrays.items() if name not in state])
-
-
-def _sum_window(model: nn.Module, masters: Any, recipe: Recipe, window: list[Batch], key: mx.array) -> Part:
-    """The loss of a window of batches, and the gradient of its sum divided once by its count."""
-
-    def parts() -> Iterator[tuple[Any, Any]]:
-        for batch, own in zip(window, mx.random.split(key, len(window)), strict=True):
-
-            def total(parameters: Any, batch: Batch = batch, key: mx.array = own) -> LossSum:
-                model.update(parameters)
-                draw_dropout(model, key)
-                return batch_loss(model, recipe.loss, batch)
-
-            yield value_and_grad(total)(masters)
-
-    model.train()
-    try:
-        with checkpoint_blocks(blocks(model)[1] if recipe.memory.checkpoint == "all" else []):
-            return accumulate(parts())
-    finally:
-        model.eval()
-        model.update(masters)
+    model.load_weights([(name, array) for name, array in found.arrays.items() if name not in state], strict=False)
+    masters = model.trainable_parameters()
+    return masters, update.restore(masters, {name.removeprefix("optimizer."): a for name, a in state.items()})
 
 
 def _due(step: int, recipe: Recipe, every: int | None) -> bool:
@@ -232,10 +265,14 @@ def _require_finite(step: int, loss: float, norm: float, window: list[Batch]) ->
         )
 
 
-def _validate(model: nn.Module, valid: Rows | None, recipe: Recipe) -> float | None:
+def _validate(step: int, forward: Forward, masters: Any, valid: Rows | None, recipe: Recipe) -> float | None:
     if valid is None:
         return None
-    return mean_loss(model, recipe.loss, islice(batches(valid, recipe.layout, seed=0), recipe.train.eval_batches))
+    forward.model.update(masters)
+    loss = forward.mean(islice(batches(valid, recipe.layout, seed=0), recipe.train.eval_batches))
+    if not math.isfinite(loss):
+        raise RunError(f"step {step}: the validation loss is {loss} after this step's update; lower optim.lr")
+    return loss
 
 
 def _probe_row(rows: Rows, tokens: int) -> list[int]:

@@ -119,6 +119,11 @@ def arrays(tree: Any) -> dict[str, mx.array]:
     return dict(cast(list[tuple[str, mx.array]], tree_flatten(tree)))
 
 
+def any_model(subject: Any) -> Any:
+    """A subject's model, whose layers and projections no type checker knows."""
+    return subject.model
+
+
 def write_chat(path: Path, rows: int, start: int = 0) -> Path:
     """A chat dataset of arithmetic, its rows of several lengths, each another one."""
     with path.open("w") as file:

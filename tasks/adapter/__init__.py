@@ -1,6 +1,6 @@
 """An adapter on disk: its one deterministic order of parameters, its file layout, its digests, its probe."""
 
-from tasks.adapter.file import Adapter, load_adapter, read_adapter, save_adapter
+from tasks.adapter.file import Adapter, load_adapter, read_adapter, save_adapter, write_weights
 from tasks.adapter.names import adapter_parameters, base_checksums
 from tasks.adapter.probe import Probe, read_probe, record_probe
 
@@ -14,4 +14,5 @@ __all__ = [
     "read_probe",
     "record_probe",
     "save_adapter",
+    "write_weights",
 ]

@@ -1,10 +1,10 @@
 """The adapter directory: mlx-lm's two files, plus a manifest that lets a reload be proven.
 
-    adapters.safetensors    the parameters, float32, in the order of their names
-    adapter_config.json     mlx-lm's: rank, scale, dropout, keys, number of blocks
-    base.json               what each base parameter held, so that another base is noticed
-    probe.safetensors       fixed tokens and their logits at the end of training (tasks/adapter/probe.py)
-    manifest.json           the rule, the step, a digest of each tensor and file; written last
+adapters.safetensors    the parameters, float32, in the order of their names
+adapter_config.json     mlx-lm's: rank, scale, dropout, keys, number of blocks
+base.json               what each base parameter held, so that another base is noticed
+probe.safetensors       fixed tokens and their logits at the end of training (tasks/adapter/probe.py)
+manifest.json           the rule, the step, a digest of each tensor and file; written last
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from safetensors.numpy import save_file
 
 from tasks.adapter.names import adapter_parameters, base_checksums
 from tasks.adapter.probe import PROBE_FILE, Probe
@@ -23,7 +24,7 @@ from tasks.errors import AdapterError
 from tasks.lora import Rule
 from tasks.lora.attach import adapted_layers, attach
 from tasks.model import Model
-from tasks.model.family import blocks, model_type, select_projections
+from tasks.model.family import blocks, model_type, projections, select_projections
 
 WEIGHTS, CONFIG, BASE = "adapters.safetensors", "adapter_config.json", "base.json"
 
@@ -76,12 +77,20 @@ def save_adapter(
         "tensors": {name: _tensor_digest(array) for name, array in parameters.items()},
     }
     with atomic_directory(path, manifest) as folder:
-        mx.save_safetensors(str(folder / WEIGHTS), parameters, metadata={"format": "mlx"})
+        write_weights(folder / WEIGHTS, parameters)
         write_json(folder / CONFIG, _mlx_lm_config(model, rule, source))
         write_json(folder / BASE, base_checksums(model))
         if probe is not None:
             mx.save_safetensors(str(folder / PROBE_FILE), probe.arrays(), metadata={"format": "mlx"})
     return read_adapter(path)
+
+
+def write_weights(path: Path, parameters: dict[str, mx.array]) -> None:
+    """Writes tensors in the order of their names: the same ones are the same bytes on every machine.
+
+    `mx.save_safetensors` writes them in the order of a hash table, which is another one on another platform.
+    """
+    save_file({name: np.array(array) for name, array in parameters.items()}, path, metadata={"format": "mlx"})
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -99,7 +108,7 @@ def read_adapter(path: Path) -> Adapter:
         parameters=sum(array.size for array in tensors.values()),
         modules=len({name.rpartition(".")[0] for name in tensors}),
         rank=config["lora_parameters"]["rank"],
-        scale=float(config["lora_parameters"]["scale"]),
+        scale=config["lora_parameters"]["scale"],
     )
 
 
@@ -119,32 +128,39 @@ def load_adapter(path: Path, model: nn.Module, *, dropout: float = 0.0) -> Adapt
     parameters = config["lora_parameters"]
     _, all_blocks = blocks(model)
     last = config["num_layers"] if 0 < config["num_layers"] < len(all_blocks) else None
-    keys = parameters.get("keys") or select_projections(model, ["all"], last)
+    # Without keys mlx-lm adapts every linear map of the blocks, routers too.
+    keys = parameters.get("keys") or sorted({path for block in all_blocks for path in projections(block)})
     select_projections(model, keys, last)
     attach(model, keys, rank=parameters["rank"], scale=parameters["scale"], dropout=dropout, last_blocks=last)
     wanted = adapter_parameters(model)
-    problems = [f"{name} is missing, the model wants {array.shape}" for name, array in wanted.items() if name not in tensors]
+    problems = [
+        f"{name} is missing, the model wants {array.shape}" for name, array in wanted.items() if name not in tensors
+    ]
     for name, array in tensors.items():
         if name not in wanted:
             problems.append(f"{name} {array.shape} is no adapter parameter of the model")
         elif array.shape != wanted[name].shape:
             problems.append(f"{name} is {array.shape}, the model wants {wanted[name].shape}")
+        elif not mx.issubdtype(array.dtype, mx.floating):
+            problems.append(f"{name} is {array.dtype}, the model wants numbers in floating point")
         elif manifest.get("tensors", {}).get(name, _tensor_digest(array)) != _tensor_digest(array):
             problems.append(f"{name} holds other bytes than when it was saved")
-    for name in manifest.get("tensors", {}):
-        if name not in tensors and name not in wanted:
-            problems.append(f"{name} is missing")
+    lost = [name for name in manifest.get("tensors", {}) if name not in tensors and name not in wanted]
+    problems += [f"{name} is missing" for name in lost]
     _raise(path, problems, len(wanted), "tensors do not fit")
     _check_base(path, model)
-    model.load_weights(list(tensors.items()), strict=False)
+    model.load_weights([(name, array.astype(mx.float32)) for name, array in tensors.items()], strict=False)
     return read_adapter(path)
 
 
 def _check_base(path: Path, model: nn.Module) -> None:
     if not (path / BASE).is_file():
         return
-    recorded, found = json.loads((path / BASE).read_text()), base_checksums(model)
-    problems = []
+    try:
+        recorded = dict(json.loads((path / BASE).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise AdapterError(f"adapter at {path}: {BASE} cannot be read: {error}") from error
+    found, problems = base_checksums(model), []
     for name in sorted({*recorded, *found}):
         was, now = recorded.get(name, "absent"), found.get(name, "absent")
         if was != now:
@@ -180,8 +196,12 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config.get("fine_tune_type", "lora") != "lora":
-            raise AdapterError(f"adapter at {path}: fine_tune_type is {config['fine_tune_type']!r}; only 'lora' is read")
-        return {**config, "num_layers": int(config["num_layers"]), "lora_parameters": dict(config["lora_parameters"])}
+            raise AdapterError(
+                f"adapter at {path}: fine_tune_type is {config['fine_tune_type']!r}; only 'lora' is read"
+            )
+        lora = dict(config["lora_parameters"])
+        lora |= {"rank": int(lora["rank"]), "scale": float(lora["scale"])}
+        return {**config, "num_layers": int(config["num_layers"]), "lora_parameters": lora}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"adapter at {path}: {CONFIG} cannot be read: {error}") from error
 
@@ -189,6 +209,7 @@ def _config(path: Path) -> dict[str, Any]:
 def _tensors(path: Path) -> dict[str, mx.array]:
     try:
         tensors = mx.load(str(path / WEIGHTS))
+        mx.eval(tensors)
     except Exception as error:
         raise AdapterError(f"adapter at {path}: {WEIGHTS} cannot be read: {error}") from error
     assert isinstance(tensors, dict)

@@ -5,11 +5,14 @@ probe keeps, for each position, the log of the sum of exponentials over the whol
 evenly spaced columns; a change anywhere in the row changes the first.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
+
+from tasks.errors import AdapterError
 
 PROBE_FILE = "probe.safetensors"
 COLUMNS = 256
@@ -33,8 +36,7 @@ class Probe:
         """The largest absolute difference of two probes of the same tokens, in nats; infinite where not finite."""
         assert self.tokens_T.tolist() == other.tokens_T.tolist(), "probes of different tokens"
         gaps = [mx.abs(self.logits_TC - other.logits_TC).max(), mx.abs(self.logsumexp_T - other.logsumexp_T).max()]
-        gap = max(float(g.item()) for g in gaps)
-        return gap if gap == gap else float("inf")
+        return max(gap if math.isfinite(gap) else math.inf for gap in map(float, gaps))
 
     def arrays(self) -> dict[str, mx.array]:
         """The arrays by name, as they are written."""
@@ -57,10 +59,18 @@ def record_probe(model: nn.Module, tokens: list[int]) -> Probe:
 
 
 def read_probe(folder: Path) -> Probe | None:
-    """The probe of an adapter directory, or None where it has none."""
+    """The probe of an adapter directory, or None where it has none.
+
+    Raises:
+        AdapterError: there is one, and it cannot be read.
+    """
     path = folder / PROBE_FILE
     if not path.is_file():
         return None
-    arrays = mx.load(str(path))
-    assert isinstance(arrays, dict)
-    return Probe(arrays["tokens"], arrays["logits"], arrays["logsumexp"])
+    try:
+        arrays = mx.load(str(path))
+        assert isinstance(arrays, dict)
+        mx.eval(arrays)
+        return Probe(arrays["tokens"], arrays["logits"], arrays["logsumexp"])
+    except (RuntimeError, KeyError) as error:
+        raise AdapterError(f"adapter at {folder}: {PROBE_FILE} cannot be read: {error}") from error

@@ -6,10 +6,15 @@ resuming needs nothing else.
 
 from tasks.batch.batch import Batch, make_batch
 from tasks.batch.bucketed import Bucketed
+from tasks.batch.packed import Packed
 from tasks.batch.padded import Padded
-from tasks.batch.stream import Layout, Rows, batches, epoch_batches, padding_share, stream
+from tasks.batch.stream import Layout, Rows, batches, epoch_batches, padding_share, shapes, stream
 
-LAYOUTS: dict[str, type[Padded] | type[Bucketed]] = {"padded": Padded, "bucketed": Bucketed}
+LAYOUTS: dict[str, type[Packed] | type[Padded] | type[Bucketed]] = {
+    "packed": Packed,
+    "bucketed": Bucketed,
+    "padded": Padded,
+}
 """The kinds of the `batch` config group."""
 
 __all__ = [
@@ -17,11 +22,13 @@ __all__ = [
     "Batch",
     "Bucketed",
     "Layout",
+    "Packed",
     "Padded",
     "Rows",
     "batches",
     "epoch_batches",
     "make_batch",
     "padding_share",
+    "shapes",
     "stream",
 ]

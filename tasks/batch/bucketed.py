@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.artifact import Record
-from tasks.batch.batch import WIDTH, padded_width
+from tasks.batch.batch import WIDTH, padded_width, positions
 
 
 class Bucketed(Record):
@@ -20,27 +20,26 @@ class Bucketed(Record):
     kind: Literal["bucketed"] = "bucketed"
     tokens: Annotated[int, Field(ge=1)] = 2048
 
-    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
-        """The examples of each batch of one epoch, in the order of `rng`.
+    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[list[int]]]:
+        """The one example of each row of each batch of one epoch, in the order of `rng`.
 
         Example:
-            >>> sorted(map(sorted, Bucketed(tokens=64).plan([9, 200, 12, 7], np.random.default_rng(0))))
-            [[0, 2], [1], [3]]
+            >>> sorted(map(sorted, Bucketed(tokens=32).plan([9, 200, 12, 7], np.random.default_rng(0))))
+            [[[0], [2]], [[1]], [[3]]]
         """
-        buckets: dict[int, list[int]] = {}
+        buckets: dict[int, list[list[int]]] = {}
         for index in rng.permutation(len(lengths)).tolist():
-            buckets.setdefault(_bucket(lengths[index]), []).append(index)
-        batches: list[list[int]] = []
-        for width, members in sorted(buckets.items()):
-            rows = max(1, self.tokens // width)
-            batches += [members[i : i + rows] for i in range(0, len(members), rows)]
+            buckets.setdefault(self.width(positions(lengths[index])), []).append([index])
+        batches: list[list[list[int]]] = []
+        for width, rows in sorted(buckets.items()):
+            size = max(1, self.tokens // width)
+            batches += [rows[i : i + size] for i in range(0, len(rows), size)]
         return [batches[i] for i in rng.permutation(len(batches)).tolist()]
 
-
-def _bucket(length: int) -> int:
-    """The width of a row's bucket: multiples of WIDTH up to 4 of them, then four buckets to a doubling."""
-    width = padded_width(length)
-    step = WIDTH
-    while width > 8 * step:
-        step *= 2
-    return -(-width // step) * step
+    def width(self, filled: int) -> int:
+        """The width of a row's bucket: multiples of WIDTH up to 8 of them, then four buckets to a doubling."""
+        width = padded_width(1 + filled)
+        step = WIDTH
+        while width > 8 * step:
+            step *= 2
+        return -(-width // step) * step

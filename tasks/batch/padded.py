@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.artifact import Record
+from tasks.batch.batch import padded_width
 
 
 class Padded(Record):
@@ -19,13 +20,17 @@ class Padded(Record):
     kind: Literal["padded"] = "padded"
     size: Annotated[int, Field(ge=1)] = 8
 
-    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
-        """The examples of each batch of one epoch, in the order of `rng`.
+    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[list[int]]]:
+        """The one example of each row of each batch of one epoch, in the order of `rng`.
 
         Example:
-            >>> batches = Padded(size=2).plan([5, 9, 4], np.random.default_rng(0))
-            >>> sorted(i for batch in batches for i in batch), [len(batch) for batch in batches]
-            ([0, 1, 2], [2, 1])
+            >>> plan = Padded(size=2).plan([5, 9, 4], np.random.default_rng(0))
+            >>> sorted(row for batch in plan for row in batch), [len(batch) for batch in plan]
+            ([[0], [1], [2]], [2, 1])
         """
-        order = rng.permutation(len(lengths)).tolist()
-        return [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        rows = [[index] for index in rng.permutation(len(lengths)).tolist()]
+        return [rows[i : i + self.size] for i in range(0, len(rows), self.size)]
+
+    def width(self, filled: int) -> int:
+        """The width of a batch whose fullest row has `filled` positions."""
+        return padded_width(1 + filled)

@@ -5,14 +5,18 @@ from typing import Protocol
 
 import numpy as np
 
-from tasks.batch.batch import Batch, make_batch, padded_width
+from tasks.batch.batch import Batch, make_batch, positions
 
 
 class Layout(Protocol):
     """A layout decides which examples share a batch."""
 
-    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
-        """The examples of each batch of one epoch; each example once."""
+    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[list[int]]]:
+        """The examples of each row of each batch of one epoch; each example once."""
+        ...
+
+    def width(self, filled: int) -> int:
+        """Positions of each row of a batch whose fullest row has `filled` of them."""
         ...
 
 
@@ -26,24 +30,24 @@ class Rows(Protocol):
         """Tokens of each example, integers [n]."""
         ...
 
-    def ids(self, index: int) -> np.ndarray:
+    def ids(self, index: int, /) -> np.ndarray:
         """Token ids of one example."""
         ...
 
-    def weights(self, index: int) -> np.ndarray:
+    def weights(self, index: int, /) -> np.ndarray:
         """The weight of each token as a target."""
         ...
 
 
-def epoch_batches(rows: Rows, layout: Layout, *, seed: int, epoch: int) -> list[list[int]]:
-    """The examples of each batch of one epoch; the same seed and epoch give the same list."""
+def epoch_batches(rows: Rows, layout: Layout, *, seed: int, epoch: int) -> list[list[list[int]]]:
+    """The examples of each row of each batch of one epoch; the same seed and epoch give the same list."""
     return layout.plan(rows.lengths.tolist(), np.random.default_rng([seed, epoch]))
 
 
 def batches(rows: Rows, layout: Layout, *, seed: int, epoch: int = 0) -> Iterator[Batch]:
     """The batches of one epoch under a layout."""
-    for examples in epoch_batches(rows, layout, seed=seed, epoch=epoch):
-        yield make_batch([(rows.ids(i), rows.weights(i)) for i in examples], examples)
+    for batch in epoch_batches(rows, layout, seed=seed, epoch=epoch):
+        yield _lay(rows, layout, batch)
 
 
 def stream(rows: Rows, layout: Layout, *, seed: int, start: int = 0) -> Iterator[Batch]:
@@ -52,8 +56,8 @@ def stream(rows: Rows, layout: Layout, *, seed: int, start: int = 0) -> Iterator
     epoch, skipped = 0, 0
     while True:
         plan = epoch_batches(rows, layout, seed=seed, epoch=epoch)
-        for examples in plan[max(0, start - skipped) :]:
-            yield make_batch([(rows.ids(i), rows.weights(i)) for i in examples], examples)
+        for batch in plan[max(0, start - skipped) :]:
+            yield _lay(rows, layout, batch)
         skipped += len(plan)
         epoch += 1
 
@@ -62,7 +66,22 @@ def padding_share(rows: Rows, layout: Layout, *, seed: int) -> float:
     """The share of positions of the first epoch that are padding, 0 to 1."""
     lengths = rows.lengths
     slots = real = 0
-    for examples in epoch_batches(rows, layout, seed=seed, epoch=0):
-        slots += len(examples) * max(padded_width(int(lengths[i])) for i in examples)
-        real += sum(int(lengths[i]) - 1 for i in examples)
+    for batch in epoch_batches(rows, layout, seed=seed, epoch=0):
+        slots += len(batch) * _width(lengths, layout, batch)
+        real += sum(int(lengths[i]) - 1 for row in batch for i in row)
     return 1 - real / slots if slots else 0.0
+
+
+def shapes(rows: Rows, layout: Layout, *, seed: int) -> set[tuple[int, int]]:
+    """The shapes (B, T) of the batches of the first epoch."""
+    plan = epoch_batches(rows, layout, seed=seed, epoch=0)
+    return {(len(batch), _width(rows.lengths, layout, batch)) for batch in plan}
+
+
+def _width(lengths: np.ndarray, layout: Layout, batch: list[list[int]]) -> int:
+    return layout.width(max(sum(positions(int(lengths[i])) for i in row) for row in batch))
+
+
+def _lay(rows: Rows, layout: Layout, batch: list[list[int]]) -> Batch:
+    laid = [[(rows.ids(i), rows.weights(i)) for i in row] for row in batch]
+    return make_batch(laid, [i for row in batch for i in row], _width(rows.lengths, layout, batch))

@@ -1,5 +1,9 @@
 """Reverse mode against forward mode on the user's own model and adapter: <J v, u> = <v, J^T u>."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import mlx.core as mx
 from mlx.utils import tree_unflatten
 
@@ -12,15 +16,23 @@ TOKENS = 16
 
 
 def check(subject: Subject) -> Finding:
-    """J is the Jacobian of the logits of a few tokens with respect to every adapter parameter."""
+    """J is the Jacobian of the logits of a few tokens with respect to every adapter parameter.
+
+    In a mixture of experts it is that at fixed experts: a difference that crosses over to others would hold a jump.
+    """
     model, names = subject.model, list(adapter_parameters(subject.model))
     primals = list(adapter_parameters(model).values())
     ids = mx.array(subject.tokens[:TOKENS])[None]
 
     def logits(*parameters: mx.array) -> mx.array:
         model.update(tree_unflatten(list(zip(names, parameters, strict=True))))
-        return model(ids).astype(mx.float32)
+        if not chosen:
+            return model(ids).astype(mx.float32)
+        known = iter(chosen)
+        with _choosing(lambda *_, **__: next(known)):
+            return model(ids).astype(mx.float32)
 
+    chosen = _chosen_experts(lambda: model(ids))
     try:
         gap, way = adjoint_gap(logits, primals, mx.random.key(0))
     finally:
@@ -29,3 +41,29 @@ def check(subject: Subject) -> Finding:
     allowed = max(floor, 8 * subject.eps)
     against = "forward mode" if way == "jvp" else "differences"
     return Finding(gap <= allowed, f"relative gap {gap:.2g} against {against}, {allowed:.2g} allowed")
+
+
+@contextmanager
+def _choosing(choose: Callable[..., mx.array]) -> Iterator[None]:
+    """Lets `choose` take the place of `mx.argpartition`, by which mlx-lm's routers choose experts."""
+    before: Any = mx.argpartition
+    mx.disable_compile()  # a compiled router would keep for ever what it was traced with
+    mx.argpartition = choose
+    try:
+        yield
+    finally:
+        mx.argpartition = before
+        mx.enable_compile()
+
+
+def _chosen_experts(run: Callable[[], mx.array]) -> list[mx.array]:
+    """The choice of experts of each router, in the order they run; empty for a dense model."""
+    choose, chosen = mx.argpartition, []
+
+    def record(*args: Any, **kwargs: Any) -> mx.array:
+        chosen.append(choose(*args, **kwargs))
+        return chosen[-1]
+
+    with _choosing(record):
+        mx.eval(run(), chosen)
+    return chosen

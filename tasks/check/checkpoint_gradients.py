@@ -1,5 +1,6 @@
 """Gradient checkpointing changes memory, not gradients: on and off agree on the user's own model and adapter."""
 
+import math
 from typing import Any
 
 import mlx.core as mx
@@ -9,9 +10,9 @@ from mlx.utils import tree_flatten
 from tasks.batch import make_batch
 from tasks.check.subject import Finding, Subject
 from tasks.grad import checkpoint_blocks, value_and_grad
-from tasks.grad.batch_loss import batch_loss
 from tasks.loss import LossSum, MaskedCrossEntropy
 from tasks.model.family import blocks
+from tasks.step import Forward
 
 TOKENS = 64
 
@@ -20,11 +21,12 @@ def check(subject: Subject) -> Finding:
     """Compares every adapter gradient of one row's loss, relative to the largest entry of each."""
     model, masters = subject.model, subject.model.trainable_parameters()
     row = np.array(subject.tokens[:TOKENS])
-    batch = make_batch([(row, np.ones(len(row), np.float32))], [0])
+    forward = Forward(model, MaskedCrossEntropy())
+    arrays = forward.arrays(make_batch([[(row, np.ones(len(row), np.float32))]], [0]))
 
     def total(parameters: Any) -> LossSum:
         model.update(parameters)
-        return batch_loss(model, MaskedCrossEntropy(), batch)
+        return forward(arrays)
 
     def gradients() -> dict[str, mx.array]:
         try:
@@ -44,6 +46,7 @@ def check(subject: Subject) -> Finding:
 
 
 def _relative(a: mx.array, b: mx.array) -> float:
-    largest = mx.maximum(mx.abs(a).max(), mx.abs(b).max()).item()
-    gap = mx.abs(a - b).max().item()
-    return float(gap / largest) if largest else float(gap)
+    largest = float(mx.maximum(mx.abs(a).max(), mx.abs(b).max()))
+    gap = float(mx.abs(a - b).max())
+    relative = gap / largest if largest else gap
+    return relative if math.isfinite(relative) else math.inf

@@ -1,5 +1,7 @@
 """An independent witness: mlx-lm's own loader accepts the adapter and gives the same logits."""
 
+import mlx.core as mx
+
 from tasks.adapter import record_probe
 from tasks.check.subject import Finding, Subject
 from tasks.model.load import load_base
@@ -9,13 +11,14 @@ def check(subject: Subject) -> Finding:
     """mlx-lm keeps the adapter in float32 where we compute in the model's dtype, hence the allowance under bfloat16."""
     from mlx_lm.tuner.utils import load_adapters
 
+    ours = record_probe(subject.model, subject.tokens)
     theirs = load_base(subject.source).model
     try:
         load_adapters(theirs, str(subject.adapter))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
         return Finding(False, f"mlx-lm refuses it: {error}")
     theirs.eval()
     witness = record_probe(theirs, subject.tokens)
-    gap = record_probe(subject.model, subject.tokens).distance(witness)
-    allowed = 64 * subject.eps * max(1.0, float(abs(witness.logsumexp_T).max().item()))
+    gap = ours.distance(witness)
+    allowed = 64 * subject.eps * max(1.0, float(mx.abs(witness.logsumexp_T).max()))
     return Finding(gap <= allowed, f"max |d| {gap:.3g} over {len(subject.tokens)} tokens, {allowed:.2g} allowed")

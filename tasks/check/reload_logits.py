@@ -1,5 +1,7 @@
 """A fresh load of base and adapter gives the logits that were recorded at the end of training."""
 
+import mlx.core as mx
+
 from tasks.adapter import record_probe
 from tasks.check.subject import Finding, Subject
 
@@ -10,5 +12,5 @@ def check(subject: Subject) -> Finding:
     if probe is None:
         return Finding(False, "no logits were recorded with this adapter (probe.safetensors)")
     gap = record_probe(subject.model, subject.tokens).distance(probe)
-    allowed = 64 * subject.eps * max(1.0, float(abs(probe.logsumexp_T).max().item()))
+    allowed = 64 * subject.eps * max(1.0, float(mx.abs(probe.logsumexp_T).max()))
     return Finding(gap <= allowed, f"max |d| {gap:.3g} over {len(subject.tokens)} tokens, {allowed:.2g} allowed")

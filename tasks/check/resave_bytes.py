@@ -3,9 +3,7 @@
 import tempfile
 from pathlib import Path
 
-import mlx.core as mx
-
-from tasks.adapter import adapter_parameters, read_adapter
+from tasks.adapter import adapter_parameters, read_adapter, write_weights
 from tasks.artifact import file_digest
 from tasks.check.subject import Finding, Subject
 
@@ -15,7 +13,7 @@ def check(subject: Subject) -> Finding:
     was = read_adapter(subject.adapter).sha256
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "adapters.safetensors"
-        mx.save_safetensors(str(path), adapter_parameters(subject.model), metadata={"format": "mlx"})
+        write_weights(path, adapter_parameters(subject.model))
         now = file_digest(path)
     same = "the same" if was == now else f"now {now[:12]}"
     return Finding(was == now, f"sha256 {was[:12]}, saved again: {same}")

@@ -2,10 +2,11 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 from mlx.utils import tree_flatten
 
 from tasks.adapter import Probe, load_adapter, read_probe
@@ -48,12 +49,13 @@ class Subject:
     @property
     def tokens(self) -> list[int]:
         """A row of token ids: the probe's where there is one."""
-        return self._tokens if self.probe is None else [int(i) for i in self.probe.tokens_T.tolist()]
+        return self._tokens if self.probe is None else np.array(self.probe.tokens_T).tolist()
 
     @cached_property
     def eps(self) -> float:
         """The rounding unit of the base's floating-point parameters: 2**-23 for float32, 2**-7 for bfloat16."""
-        floats = [a for _, a in tree_flatten(self.model.parameters()) if mx.issubdtype(a.dtype, mx.floating)]
+        named = cast(list[tuple[str, mx.array]], tree_flatten(self.model.parameters()))
+        floats = [array for _, array in named if mx.issubdtype(array.dtype, mx.floating)]
         units = {mx.float32: 2.0**-23, mx.float16: 2.0**-10, mx.bfloat16: 2.0**-7}
         return max(units.get(a.dtype, 0.0) for a in floats)
 

@@ -1,4 +1,4 @@
-"""Stopping well: the first SIGINT or SIGTERM asks the loop to finish its step and save; a second one stops at once."""
+"""Stopping well: SIGINT or SIGTERM asks the loop to finish its step and save; the same one again stops at once."""
 
 import signal
 import threading
@@ -30,9 +30,8 @@ def stop_on_signal() -> Iterator[Stop]:
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def mark(signum: int, frame: FrameType | None) -> None:
-        stop.signum = signum
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        stop.signum = stop.signum or signum
+        signal.signal(signum, previous[signal.Signals(signum)])  # Ctrl-C on a server's run is one of each
 
     for number in previous:
         signal.signal(number, mark)

@@ -51,7 +51,9 @@ def attach(
 def adapted_layers(model: nn.Module) -> dict[str, LoRALinear | LoRASwitchLinear]:
     """The wrapped layers of a model by full name, sorted."""
     return {
-        name: module for name, module in sorted(model.named_modules()) if isinstance(module, LoRALinear | LoRASwitchLinear)
+        name: module
+        for name, module in sorted(model.named_modules())
+        if isinstance(module, LoRALinear | LoRASwitchLinear)
     }
 
 

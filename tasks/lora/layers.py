@@ -21,8 +21,11 @@ class LoRALinear(nn.Module):
 
     lora_a: mx.array
     lora_b: mx.array
+    _key: mx.array | None
 
-    def __init__(self, linear: nn.Linear | nn.QuantizedLinear, *, rank: int, scale: float, dropout: float, key: mx.array):
+    def __init__(
+        self, linear: nn.Linear | nn.QuantizedLinear, *, rank: int, scale: float, dropout: float, key: mx.array
+    ):
         super().__init__()
         outputs, inputs = _dense_shape(linear)
         self.linear = linear
@@ -44,6 +47,7 @@ class LoRASwitchLinear(nn.Module):
 
     lora_a: mx.array
     lora_b: mx.array
+    _key: mx.array | None
 
     def __init__(
         self, linear: SwitchLinear | QuantizedSwitchLinear, *, rank: int, scale: float, dropout: float, key: mx.array

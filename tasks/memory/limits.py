@@ -24,12 +24,15 @@ class Memory(Record):
     Attributes:
         checkpoint: gradient checkpointing: "none" keeps every activation, "all" recomputes each block's in the
             backward pass, for about a third more time.
+        head_chunk: the most positions whose logits are alive at a time, of those that the loss counts; None computes
+            the logits of every position at once.
         limit_gb: where MLX starts to hold allocations back; None keeps MLX's default.
         cache_gb: how much freed memory MLX keeps for reuse, not counted in its peak; None keeps the default, 0 none.
         wired_gb: how much memory macOS keeps resident (macOS 15 or later); no effect on other systems.
     """
 
     checkpoint: Literal["none", "all"] = "none"
+    head_chunk: int | None = Field(default=1024, ge=1)
     limit_gb: float | None = Field(default=None, gt=0)
     cache_gb: float | None = Field(default=None, ge=0)
     wired_gb: float | None = Field(default=None, ge=0)

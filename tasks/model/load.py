@@ -1,6 +1,5 @@
 """Loading a base model and its tokenizer, from a local folder or the hub, frozen and with clear errors."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,34 @@ def model_folder(source: Model) -> Path:
     """The local folder of a model; a hub id is downloaded (or found in the hub's cache).
 
     Raises:
-        ModelError: no such folder, no such hub id, or a folder without config.json.
+        ModelError: no such folder, no such hub id, or a folder without config.json or weights.
+    """
+    folder = local_folder(source)
+    if folder is None:
+        folder = _download(source)
+        _require_files(source, folder)
+    return folder
+
+
+def local_folder(source: Model) -> Path | None:
+    """The folder that `source.path` names, complete; None where it is a hub id. Downloads and loads nothing.
+
+    Raises:
+        ModelError: neither a folder nor a hub id, or a folder without config.json or weights.
     """
     folder = Path(source.path).expanduser()
-    if not folder.is_dir():
-        if source.path.startswith((".", "/", "~")) or source.path.count("/") != 1:
-            raise ModelError(f"model.path={source.path!r}: there is no such folder, and it is no hub id (owner/name)")
-        folder = _download(source)
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"model.path={source.path!r}: no config.json in {folder}")
-    return folder
+    if folder.is_dir():
+        _require_files(source, folder)
+        return folder
+    if source.path.startswith((".", "/", "~")) or source.path.count("/") != 1:
+        raise ModelError(f"model.path={source.path!r}: there is no such folder, and it is no hub id (owner/name)")
+    return None
+
+
+def _require_files(source: Model, folder: Path) -> None:
+    for pattern, what in (("config.json", "config.json"), ("model*.safetensors", "weights (model*.safetensors)")):
+        if not list(folder.glob(pattern)):
+            raise ModelError(f"model.path={source.path!r}: no {what} in {folder}")
 
 
 def load_base(source: Model) -> Base:
@@ -50,11 +67,9 @@ def load_base(source: Model) -> Base:
     from mlx_lm.utils import load_model
 
     folder = model_folder(source)
-    if not list(folder.glob("model*.safetensors")):
-        raise ModelError(f"model.path={source.path!r}: no weights (model*.safetensors) in {folder}")
     try:
         model, config = load_model(folder, lazy=True)
-    except (ValueError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as error:
         raise ModelError(f"model.path={source.path!r} cannot be loaded: {error}") from error
     if source.dtype != "auto":
         model.update(tree_map(_cast(getattr(mx, source.dtype)), model.parameters()))
@@ -71,13 +86,18 @@ def load_tokenizer(source: Model) -> Any:
     Raises:
         ModelError: the folder holds no tokenizer that can be read.
     """
+    from mlx_lm.utils import load_config
     from mlx_lm.utils import load_tokenizer as load
 
     folder = model_folder(source)
     try:
-        return load(folder)
+        # The model names ends of an answer that its tokenizer does not, such as Gemma's <end_of_turn>.
+        tokenizer = load(folder, eos_token_ids=load_config(folder).get("eos_token_id"))
     except Exception as error:
         raise ModelError(f"model.path={source.path!r}: no tokenizer can be read from {folder}: {error}") from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes one up where there are no files
+        raise ModelError(f"model.path={source.path!r}: no tokenizer can be read from {folder}: it has no vocabulary")
+    return tokenizer
 
 
 def tokenizer_fingerprint(source: Model) -> str:

@@ -1,6 +1,6 @@
 """What is measured at each step, what goes on over steps and resumes, and what a sink is."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 
@@ -77,7 +77,6 @@ class Counters:
         supervised_tokens: int,
         seconds: float,
         memory: dict[str, int],
-        valid_loss: float | None = None,
     ) -> StepMetrics:
         """Adds one step up and gives its metrics."""
         self.tokens += tokens
@@ -86,7 +85,6 @@ class Counters:
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory["peak_bytes"])
         self.loss_first = loss if self.loss_first is None else self.loss_first
         self.loss_last = loss
-        self.valid_loss = self.valid_loss if valid_loss is None else valid_loss
         return StepMetrics(
             step=step,
             loss=loss,
@@ -99,8 +97,12 @@ class Counters:
             active_memory_bytes=memory["active_bytes"],
             cache_memory_bytes=memory["cache_bytes"],
             peak_memory_bytes=self.peak_memory_bytes,
-            valid_loss=valid_loss,
         )
+
+    def validated(self, metrics: StepMetrics, valid_loss: float | None) -> StepMetrics:
+        """The same step with its validation loss, which the counters keep."""
+        self.valid_loss = valid_loss
+        return replace(metrics, valid_loss=valid_loss)
 
 
 class Sink(Protocol):

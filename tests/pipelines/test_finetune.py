@@ -11,7 +11,7 @@ import yaml
 import pipelines.finetune as module
 from pipelines.config import EXPERIMENTS, compose
 from pipelines.finetune import finetune, run_stages
-from tasks.errors import Interrupted, VerifyError
+from tasks.errors import ConfigError, Interrupted, VerifyError
 
 Quick = Callable[..., list[str]]
 
@@ -28,6 +28,7 @@ def test_a_run_leaves_every_file_of_the_contract(quick: Quick, tmp_path: Path) -
         "config.yaml",
         "manifest.json",
         "plan.json",
+        "tokens.html",
         "metrics.jsonl",
         "run.log",
         "loss.svg",
@@ -53,6 +54,7 @@ def test_a_run_leaves_every_file_of_the_contract(quick: Quick, tmp_path: Path) -
     assert len(report["evaluate"]["samples"]) == 4
     page = (folder / "report.md").read_text()
     assert "![loss](loss.svg)" in page
+    assert "(tokens.html)" in page
     assert "| reload_logits | passed |" in page
 
 
@@ -167,7 +169,7 @@ def test_prefect_sees_the_stages_and_the_report(quick: Quick, prefect_server: No
 def test_prefect_refuses_what_a_form_must_not_reach(prefect_server: None) -> None:
     from prefect.exceptions import ParameterTypeError
 
-    with pytest.raises(ParameterTypeError, match="not allowed here"):
+    with pytest.raises(ConfigError, match="not allowed here"):
         finetune(experiment="quickstart", overrides=["hydra.run.dir=/tmp"])
     with pytest.raises(ParameterTypeError, match="no experiment"):
         finetune(experiment="nope")

@@ -1,0 +1,191 @@
+"""A cache that makes an unmodified mlx-lm model attend inside the segments of a packed row.
+
+Every model asks its cache for the mask (`create_attention_mask` -> `cache.make_mask`), so a cache that stores nothing
+and answers "causal, same segment, inside the window" is all it takes. Positions need no reset: rotary embeddings
+see differences only. `honours_segments` says whether a model plays along.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.cache import CacheList, make_prompt_cache
+
+from tasks.attention.way import Way
+from tasks.errors import ModelError
+from tasks.model.family import model_type
+
+GROUPED = {"gemma2": ("num_attention_heads", "num_key_value_heads")}
+"""Families that add the mask to scores [B, N, H / N, L, L], by the names of H and N in their arguments."""
+
+
+class SegmentMask(str):
+    """What stands for the mask in ways other than `mask`; `segment_attention` reads it.
+
+    A str, as models pass `"causal"` through; not that word, so that attention which is not routed raises an error
+    where it would otherwise leak from segment to segment.
+    """
+
+    row: "PackedRow"
+    window: int | None
+
+    def __new__(cls, row: "PackedRow", window: int | None) -> "SegmentMask":
+        mask = super().__new__(cls, f"causal inside segments, {row.way}; run the model inside segment_attention()")
+        mask.row, mask.window = row, window
+        return mask
+
+
+class PackedRow:
+    """What the layers share: the segments, the way, and each mask, built once.
+
+    Attributes:
+        segments_BL: int [B, L].
+        dtype: of additive masks.
+        way: see `tasks.attention.way`.
+        boundaries: for `split`: per row where segments start, then L.
+        longest: no segment that matters is longer; blockwise then skips keys further away.
+        grouped: masks are [B, 1, 1, L, L] rather than [B, 1, L, L].
+    """
+
+    def __init__(
+        self,
+        segments_BL: mx.array,
+        dtype: mx.Dtype,
+        way: Way,
+        boundaries: Sequence[Sequence[int]] | None,
+        longest: int | None,
+        grouped: bool,
+    ) -> None:
+        self.segments_BL, self.dtype, self.way, self.longest, self.grouped = segments_BL, dtype, way, longest, grouped
+        self.boundaries = boundaries
+        self._masks: dict[tuple[int | None, bool], mx.array] = {}
+
+    def mask(self, window: int | None, *, additive: bool) -> mx.array:
+        """Causal & same segment & inside the window, [B, 1, L, L]: 0 and -inf in `dtype`, or bool."""
+        if (window, additive) not in self._masks:
+            if additive:
+                built = mx.where(self.mask(window, additive=False), 0.0, -mx.inf).astype(self.dtype)
+            else:
+                at = mx.arange(self.segments_BL.shape[1])
+                near = at[:, None] >= at
+                if window is not None:
+                    near = near & (at[:, None] - at < window)
+                built = (self.segments_BL[:, :, None] == self.segments_BL[:, None]) & near
+                built = built[:, None, None] if self.grouped else built[:, None]
+            self._masks[window, additive] = built
+        return self._masks[window, additive]
+
+
+class PackedCache:
+    """The cache of one layer: it keeps the last keys and values for layers that share them, and no history."""
+
+    def __init__(self, row: PackedRow, offset: int = 0) -> None:
+        self.row, self.offset = row, offset
+        self.keys: Any = None
+        self.values: Any = None
+
+    def make_mask(self, N: int, return_array: bool = False, window_size: int | None = None) -> mx.array | SegmentMask:
+        """The mask for N positions. A model that asks for an array does attention by itself, and gets one of bools.
+
+        Raises:
+            ValueError: N is not the length of the packed rows.
+        """
+        if self.row.segments_BL.shape[1] != N:
+            raise ValueError(f"the model asks for a mask of {N} positions, segments are {self.row.segments_BL.shape}")
+        if return_array:
+            return self.row.mask(window_size, additive=False)
+        if self.row.way == "mask":
+            return self.row.mask(window_size, additive=True)
+        return SegmentMask(self.row, window_size)
+
+    def update_and_fetch(self, keys: Any, values: Any) -> tuple[Any, Any]:
+        """The same keys and values."""
+        self.keys, self.values = keys, values
+        return keys, values
+
+    def keys_and_values(self) -> tuple[Any, Any]:
+        """What the last call brought."""
+        return self.keys, self.values
+
+    @property
+    def state(self) -> tuple[Any, Any]:
+        """As of mlx-lm's caches."""
+        return self.keys, self.values
+
+    def maybe_trim_front(self) -> None:
+        """Chunked caches drop what is behind; here nothing is."""
+
+    def size(self) -> int:
+        """Positions stored from earlier calls."""
+        return 0
+
+    def empty(self) -> bool:
+        """Whether nothing came through yet."""
+        return self.keys is None
+
+    def is_trimmable(self) -> bool:
+        """Nothing can be taken back."""
+        return False
+
+
+def packed_cache(
+    model: nn.Module,
+    segments_BL: mx.array,
+    dtype: mx.Dtype,
+    *,
+    way: Way = "mask",
+    boundaries: Sequence[Sequence[int]] | None = None,
+    longest: int | None = None,
+    offset: int = 0,
+) -> list[Any]:
+    """The caches for one call of `model` on packed rows, as many and as nested as `model.make_cache()` gives.
+
+    Make them where the model is called, inside the compiled function too: `segments_BL` may be one of its inputs.
+
+    Args:
+        segments_BL: int [B, L], the same number at the positions of one segment; padding is a segment of its own.
+        dtype: what the model computes in.
+        way: `mask` works anywhere; the others want the call inside `segment_attention(model)`.
+        boundaries: for `split`, see `PackedRow`.
+        longest: a promise that no segment but padding is longer, for `blockwise`.
+        offset: the position of the first token, for models that ask.
+
+    Raises:
+        ModelError: the model keeps a state that runs across segments (state-space, convolution ...).
+        ValueError: `split` without boundaries, or boundaries that do not run from 0 to L in each row.
+
+    Example:
+        >>> model = nn.Module()
+        >>> model.layers = [nn.Module(), nn.Module()]
+        >>> caches = packed_cache(model, mx.array([[0, 0, 1]]), mx.float32)
+        >>> len(caches), caches[0].make_mask(3)[0, 0].tolist()
+        (2, [[0.0, -inf, -inf], [0.0, 0.0, -inf], [-inf, -inf, 0.0]])
+    """
+    if way == "split":
+        _check_boundaries(boundaries, segments_BL)
+    row = PackedRow(segments_BL, dtype, way, boundaries, longest, _grouped(model))
+
+    def packed(stock: Any) -> Any:
+        if isinstance(stock, CacheList):
+            return [packed(inner) for inner in stock.caches]
+        if not hasattr(stock, "update_and_fetch"):
+            raise ModelError(
+                f"the {model_type(model)} model keeps a {type(stock).__name__}, a state that runs on from segment to "
+                "segment; give it one example a row (batch=bucketed)"
+            )
+        return PackedCache(row, offset)
+
+    return [packed(stock) for stock in make_prompt_cache(model)]
+
+
+def _grouped(model: nn.Module) -> bool:
+    names = GROUPED.get(model_type(model))
+    return names is not None and getattr(model.args, names[0]) > getattr(model.args, names[1])
+
+
+def _check_boundaries(boundaries: Sequence[Sequence[int]] | None, segments_BL: mx.array) -> None:
+    B, L = segments_BL.shape
+    rows = [list(row) for row in boundaries or []]
+    if len(rows) != B or any(not row or row[0] != 0 or row[-1] != L or row != sorted(set(row)) for row in rows):
+        raise ValueError(f"boundaries={boundaries}; want, for each of {B} rows, ascending positions from 0 to {L}")

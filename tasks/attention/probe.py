@@ -1,0 +1,74 @@
+"""Does a model keep the segments of a packed row apart? Asked of the model itself before a run packs anything."""
+
+from itertools import pairwise
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from tasks.attention.install import segment_attention
+from tasks.attention.packed import packed_cache
+from tasks.attention.way import Way
+
+LENGTHS = (9, 21, 14, 9, 12, 10)
+"""Of the probe's segments. Above 8, which Metal's fused attention treats differently."""
+
+TOLERANCE = {mx.float32: 1e-3, mx.float16: 3e-2, mx.bfloat16: 1e-1}
+"""How far, relative to the logits, a position may be off. A leak is off by about 1."""
+
+
+def honours_segments(model: nn.Module, vocab_size: int, *, way: Way = "mask", row_length: int | None = None) -> bool:
+    """Whether packed logits are those of each segment alone, on random tokens.
+
+    False too when packing without segments changes nothing (the probe could not tell), and for whatever the model
+    raises. No for state-space, linear-attention and convolution models and for learned positions.
+
+    Args:
+        vocab_size: tokens are drawn below it.
+        way: how attention will be done in training.
+        row_length: positions in a training row. The probe then also runs at the far end of one, which learned or
+            scaled absolute positions do not survive.
+
+    Example:
+        >>> honours_segments(nn.Linear(2, 2), 10)
+        False
+    """
+    training = [module for _, module in model.named_modules() if module.training]
+    model.eval()
+    try:
+        with segment_attention(model):
+            return _matches(model, vocab_size, way, max(0, (row_length or 0) - sum(LENGTHS)))
+    except Exception:  # an exotic model may fail in any way; all mean the same: do not pack
+        return False
+    finally:
+        for module in training:
+            module._training = True
+
+
+def _matches(model: nn.Module, vocab_size: int, way: Way, far: int) -> bool:
+    starts = [sum(LENGTHS[:n]) for n in range(len(LENGTHS) + 1)]
+    ids = mx.random.randint(0, vocab_size, (1, starts[-1]), key=mx.random.key(0))
+    segments = mx.concatenate([mx.full((1, length), n) for n, length in enumerate(LENGTHS)], axis=1)
+    single = [model(ids[:, a:b]) for a, b in pairwise(starts)]
+    alone, naive = mx.concatenate(single, axis=1), model(ids)
+    tolerance = TOLERANCE.get(alone.dtype, 0.0)
+    for offset in sorted({0, far}):
+        cache = packed_cache(model, segments, alone.dtype, way=way, boundaries=[starts], offset=offset)
+        gap = _gap(model(ids, cache=cache), alone)
+        if not gap <= tolerance * (1 if offset == 0 else 10):  # rotary angles of 10**4 have an error of 10**-3
+            return False
+    return _gap(naive, alone) > 2 * tolerance
+
+
+def _gap(left_BTV: mx.array, right_BTV: mx.array) -> float:
+    """How far logits are apart, relative to all: at the worst position in float32.
+
+    In half precision rounding sends a token to another expert now and then, which is no leak. A leak shows in every
+    segment but the first, most at its start: there the median over segments counts, at the worst of their places.
+    """
+    left, right = left_BTV[0].astype(mx.float32), right_BTV[0].astype(mx.float32)
+    off_T = np.array(mx.sqrt((left - right).square().mean(-1) / right.square().mean()))
+    if right_BTV.dtype == mx.float32:
+        return float(off_T.max())
+    starts = np.cumsum(LENGTHS)[:-1]
+    return float(np.median([off_T[start : start + min(LENGTHS)] for start in starts], axis=0).max())

@@ -1,0 +1,81 @@
+"""Several examples a row, rows of one length: hardly any padding, and one shape for a compiled step.
+
+Attention is kept inside each example by the trainer (tasks/attention), so that a packed row trains as its examples
+alone would. Rows are filled first-fit decreasing inside windows of shuffled examples: longest first, each into the
+fullest row that still takes it.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tasks.artifact import Record
+from tasks.batch.batch import positions
+
+WINDOW = 4096
+"""Examples that are packed together: enough to fill rows well, few enough that an epoch stays shuffled."""
+
+
+class Packed(Record):
+    """Batches of `size` rows of `tokens` positions.
+
+    Attributes:
+        tokens: positions a row; an example that does not fit gets a row of its own, of twice, four times ... as many.
+        size: rows a batch; wider rows come in batches of as many positions.
+    """
+
+    kind: Literal["packed"] = "packed"
+    tokens: Annotated[int, Field(ge=16, multiple_of=16)] = 2048
+    size: Annotated[int, Field(ge=1)] = 1
+
+    def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[list[int]]]:
+        """The examples of each row of each batch of one epoch, in the order of `rng`.
+
+        A batch that is short of rows is filled up with empty ones, so that it keeps its shape.
+
+        Example:
+            >>> plan = Packed(tokens=16, size=2).plan([9, 40, 9, 5, 4], np.random.default_rng(0))
+            >>> sorted(sorted(row) for batch in plan for row in batch if row)
+            [[0, 2], [1], [3, 4]]
+        """
+        order = rng.permutation(len(lengths)).tolist()
+        rows: dict[int, list[list[int]]] = {}
+        for start in range(0, len(order), WINDOW):
+            for row in self._fill(order[start : start + WINDOW], lengths):
+                rows.setdefault(self.width(sum(positions(lengths[i]) for i in row)), []).append(row)
+        batches: list[list[list[int]]] = []
+        for width, members in sorted(rows.items()):
+            shuffled = [members[i] for i in rng.permutation(len(members))]
+            size = max(1, self.size * self.tokens // width)
+            for at in range(0, len(shuffled), size):
+                batch = shuffled[at : at + size]
+                batches.append(batch + [[] for _ in range(size - len(batch))])
+        return [batches[i] for i in rng.permutation(len(batches)).tolist()]
+
+    def width(self, filled: int) -> int:
+        """The width of a row with `filled` positions: `tokens`, or the next doubling that holds them."""
+        width = self.tokens
+        while width < filled:
+            width *= 2
+        return width
+
+    def _fill(self, window: list[int], lengths: Sequence[int]) -> list[list[int]]:
+        rows: list[list[int]] = []
+        room: list[tuple[int, int]] = []  # (positions left, row), sorted, so that the fullest row that fits is found
+        for index in sorted(window, key=lambda i: -lengths[i]):
+            wanted = positions(lengths[index])
+            at = bisect_left(room, (wanted, -1))
+            if at < len(room):
+                left, row = room.pop(at)
+            else:
+                left, row = self.width(wanted), len(rows)
+                rows.append([])
+                if wanted > self.tokens:
+                    left = wanted  # a wide row is one example's, or few rows would have many shapes
+            rows[row].append(index)
+            if left > wanted:
+                insort(room, (left - wanted, row))
+        return rows

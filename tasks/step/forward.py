@@ -1,0 +1,140 @@
+"""The loss of a batch, computed where it counts: attention inside each example, the head at supervised positions.
+
+What is computed and how is decided once, at the start: with a head that was found and proven (`find_head`), hidden
+states are gathered at the positions that the loss counts, and go through the head chunk by chunk; without one, all
+logits are computed. Rows that hold several examples get an attention that keeps to each.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from mlx.utils import tree_flatten
+
+from tasks.attention import backend, choose_way, packed_cache, segment_attention
+from tasks.batch import Batch
+from tasks.loss import Loss, LossSum
+from tasks.loss.chunked import chunked_loss, gather_supervised
+from tasks.model.head import Head
+
+Arrays = dict[str, Any]
+"""A batch as MLX arrays, by name; which names there are says how its loss is computed. `boundaries` is a tuple."""
+
+
+class Forward:
+    """From a batch to its loss.
+
+    Args:
+        model: ids [B, T] -> logits [B, T, V], causal.
+        loss: what is summed; it says whether it counts supervised targets or every real one.
+        head: the model's two parts, or None for full logits.
+        chunk: the most positions whose logits are alive at a time.
+        split: run attention example by example in packed rows: the least work, but each set of boundaries is a graph
+            of its own, so it is for steps that are not compiled.
+
+    Example:
+        >>> from mlx_lm.models.qwen3 import Model, ModelArgs
+        >>> from tasks.batch import make_batch
+        >>> from tasks.loss import MaskedCrossEntropy
+        >>> from tasks.model.head import find_head
+        >>> model = Model(ModelArgs(model_type="qwen3", hidden_size=8, num_hidden_layers=1, intermediate_size=16,
+        ...     num_attention_heads=2, rms_norm_eps=1e-6, vocab_size=32, num_key_value_heads=1,
+        ...     max_position_embeddings=64, rope_theta=1e4, head_dim=4, tie_word_embeddings=True))
+        >>> _ = model.freeze()
+        >>> batch = make_batch([[(np.array([5, 6, 7]), np.array([0, 0, 1.0]))]], [0])
+        >>> plain, fast = Forward(model, MaskedCrossEntropy()), Forward(model, MaskedCrossEntropy(), find_head(model))
+        >>> abs(plain(plain.arrays(batch)).mean.item() - fast(fast.arrays(batch)).mean.item()) < 1e-5
+        True
+    """
+
+    def __init__(
+        self, model: nn.Module, loss: Loss, head: Head | None = None, *, chunk: int = 1024, split: bool = False
+    ):
+        assert head is None or head.frozen, "a head that is trained needs full logits"
+        self.model, self.loss, self.head, self.chunk = model, loss, head, chunk
+        self._dtype, self._split = compute_dtype(model), split
+
+    def arrays(self, batch: Batch) -> Arrays:
+        """The batch as arrays; positions that count are named by their place, filled up to few different numbers."""
+        weights_BT = batch.weights_BT if self.loss.supervised_only else batch.real_BT
+        arrays: Arrays = {"inputs": mx.array(batch.inputs_BT)}
+        if batch.packed:
+            arrays["segments"] = mx.array(batch.segments_BT)
+            if self._split:
+                arrays["boundaries"] = tuple(_boundaries(row) for row in batch.segments_BT)
+        if self.head is None:
+            return {**arrays, "targets": mx.array(batch.targets_BT), "weights": mx.array(weights_BT)}
+        counted = np.flatnonzero(weights_BT)
+        index_N = np.zeros(_filled(len(counted), weights_BT.size), np.int32)
+        index_N[: len(counted)] = counted
+        weights_N = weights_BT.reshape(-1)[index_N]
+        weights_N[len(counted) :] = 0
+        targets_N = batch.targets_BT.reshape(-1)[index_N]
+        return {**arrays, "index": mx.array(index_N), "targets": mx.array(targets_N), "weights": mx.array(weights_N)}
+
+    def __call__(self, arrays: Arrays, *, backward: bool = True) -> LossSum:
+        """The loss over the batch, as sum and count; to be called inside `segment_attention(model)`.
+
+        Args:
+            arrays: what `arrays` gave.
+            backward: whether a gradient will be taken; without one the head does half the work.
+        """
+        cache = self._cache(arrays.get("segments"), arrays.get("boundaries"))
+        if self.head is None:
+            return self.loss(self.model(arrays["inputs"], cache=cache), arrays["targets"], arrays["weights"])
+        hidden_BTD = self.head.hidden(arrays["inputs"], cache=cache)
+        hidden_ND = gather_supervised(hidden_BTD, arrays["index"])
+        targets_N, weights_N = arrays["targets"], arrays["weights"]
+        logits = self.head.logits
+        return chunked_loss(self.loss, logits, hidden_ND, targets_N, weights_N, chunk=self.chunk, backward=backward)
+
+    def mean(self, batches: Iterable[Batch]) -> float:
+        """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
+        self.model.eval()
+        whole = LossSum(mx.array(0.0), mx.array(0.0))
+        with segment_attention(self.model):
+            for batch in batches:
+                whole = whole.add(self(self.arrays(batch), backward=False))
+                mx.eval(whole)
+        assert whole.count.item(), "no position counts in any batch"
+        return float(np.array(whole.mean))
+
+    def _cache(self, segments_BT: mx.array | None, boundaries: Any) -> list[Any] | None:
+        if segments_BT is None:
+            return None
+        rows, length = segments_BT.shape
+        way = choose_way(length, backend(), rows=rows, boundaries=boundaries is not None)
+        return packed_cache(self.model, segments_BT, self._dtype, way=way, boundaries=boundaries)
+
+
+def compute_dtype(model: nn.Module) -> mx.Dtype:
+    """What a model computes in: the dtype that most of its frozen floating-point parameters have.
+
+    Example:
+        >>> compute_dtype(nn.Linear(2, 2))
+        mlx.core.float32
+    """
+    named: Any = tree_flatten(model.parameters())
+    floats = [
+        a.dtype for name, a in named if mx.issubdtype(a.dtype, mx.floating) and not name.endswith(("lora_a", "lora_b"))
+    ]
+    return Counter(floats).most_common(1)[0][0]
+
+
+def _boundaries(segments_T: np.ndarray) -> tuple[int, ...]:
+    """Where the segments of a row start, and its end.
+
+    Example:
+        >>> _boundaries(np.array([1, 1, 2, 0, 0]))
+        (0, 2, 3, 5)
+    """
+    return (0, *(int(i) + 1 for i in np.flatnonzero(np.diff(segments_T))), len(segments_T))
+
+
+def _filled(count: int, positions: int) -> int:
+    """`count` rounded up to an eighth of the positions, so that batches of one shape have few different counts."""
+    eighth = max(1, positions // 8)
+    return max(1, -(-count // eighth)) * eighth

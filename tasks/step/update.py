@@ -1,0 +1,122 @@
+"""One optimizer step over a window of batches, as one function: sums, one division, clip, update; eager or compiled.
+
+Compiled, the whole step is one graph a shape. A step whose loss or gradient is not finite leaves masters and state
+as they were, inside the graph, so that the trainer can read the loss late and lose nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+from mlx.utils import tree_flatten, tree_map
+
+from tasks.attention import segment_attention
+from tasks.grad import Part, add, checkpoint_blocks, divide, value_and_grad
+from tasks.lora.attach import draw_dropout
+from tasks.loss import LossSum
+from tasks.model.family import blocks
+from tasks.optim import AdamW, clip, load_state
+from tasks.step.forward import Arrays, Forward
+
+
+class Updated(NamedTuple):
+    """What a step gives, not yet computed: `mx.eval` or `mx.async_eval` it.
+
+    Attributes:
+        masters: the adapter's parameters after the step.
+        state: the optimizer's.
+        loss: over the window.
+        norm: of the gradient before clipping.
+    """
+
+    masters: Any
+    state: Any
+    loss: LossSum
+    norm: mx.array
+
+
+class Update:
+    """The step of a model under an optimizer.
+
+    Args:
+        forward: the loss of one batch.
+        optim: the optimizer and its clipping.
+        recompute: gradient checkpointing of every block.
+        compile: one graph a shape; worth it on a GPU. On a CPU MLX compiles with g++ at run time.
+    """
+
+    def __init__(self, forward: Forward, optim: AdamW, *, recompute: bool = False, compile: bool = False):
+        self._forward, self._optim, self._recompute = forward, optim, recompute
+        self._optimizer = optim.build()
+        self._step = mx.compile(self._run) if compile else self._run
+
+    def start(self, masters: Any) -> Any:
+        """The optimizer's state before the first step."""
+        self._optimizer.init(masters)
+        return self._optimizer.state
+
+    def restore(self, masters: Any, arrays: dict[str, mx.array]) -> Any:
+        """The optimizer's state that a checkpoint holds, by the names that `named` gave.
+
+        Raises:
+            RunError: it is of other settings.
+        """
+        load_state(self._optimizer, arrays, masters)
+        return self._optimizer.state
+
+    def __call__(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: float) -> Updated:
+        """The step over a window of batches: the gradient of their summed loss, divided once by its count.
+
+        Args:
+            masters: the adapter's parameters, float32.
+            state: the optimizer's.
+            window: the batches, as `Forward.arrays` gives them.
+            key: of this step's dropout.
+            rate: this step's learning rate.
+        """
+        model = self._forward.model
+        model.train()
+        try:
+            with segment_attention(model):  # around the backward too: checkpointed blocks run again there
+                return Updated(*self._step(masters, state, window, key, mx.array(rate)))
+        finally:
+            model.eval()
+            model.update(masters)  # tracing put its own arrays there
+
+    def _run(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: mx.array) -> tuple[Any, ...]:
+        part: Part | None = None
+        with checkpoint_blocks(blocks(self._forward.model)[1] if self._recompute else []):
+            for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
+                # One batch after the other: side by side they would hold the activations of all.
+                held = masters if part is None else _after(masters, part)
+                step = Part(*value_and_grad(self._total(arrays, own))(held))
+                part = step if part is None else add(part, step)
+        assert part is not None, "a step needs a batch"
+        loss, grads = divide(part, masters)
+        grads, norm = clip(grads, self._optim.clip_norm)
+        self._optimizer.state = {**tree_map(lambda array: array, state), "learning_rate": rate}  # updated in place
+        updated = self._optimizer.apply_gradients(grads, masters)
+        sound = mx.isfinite(loss.total) & mx.isfinite(norm)
+
+        def keep(new: mx.array, old: mx.array) -> mx.array:
+            return mx.where(sound, new, old)
+
+        return tree_map(keep, updated, masters), tree_map(keep, self._optimizer.state, state), loss, norm
+
+    def _total(self, arrays: Arrays, key: mx.array) -> Any:
+        def total(parameters: Any) -> LossSum:
+            self._forward.model.update(parameters)
+            draw_dropout(self._forward.model, key)
+            return self._forward(arrays)
+
+        return total
+
+
+def named(tree: Any) -> dict[str, mx.array]:
+    """The arrays of a tree by their paths, such as `model.layers.0.self_attn.q_proj.lora_a`."""
+    return dict(tree_flatten(tree))
+
+
+def _after(masters: Any, part: Part) -> Any:
+    """The masters, but not before the part's gradients are computed."""
+    earlier = list(named(part.grads).values())
+    return tree_map(lambda array: mx.depends([array], earlier)[0], masters)

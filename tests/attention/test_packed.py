@@ -1,0 +1,72 @@
+"""The cache: its masks, its number, and what it refuses."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx_lm.models.cache import make_prompt_cache
+
+from tasks.attention import packed_cache
+from tasks.attention.packed import SegmentMask
+from tasks.errors import ModelError
+from tests.attention.families import STARTS, segments_of, tiny
+from tests.attention.test_blockwise import allowed
+
+SEGMENTS = segments_of()
+
+
+@pytest.mark.parametrize("window", [None, 1, 7])
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_the_additive_mask(window: int | None, dtype: mx.Dtype) -> None:
+    mask = packed_cache(tiny("qwen3"), SEGMENTS, dtype)[0].make_mask(44, window_size=window)
+    assert (mask.dtype, mask.shape) == (dtype, (2, 1, 44, 44))
+    expected = np.where(allowed(44, SEGMENTS, window), 0.0, -np.inf)
+    assert np.array_equal(np.array(mask.astype(mx.float32)), expected)
+
+
+def test_layers_share_one_mask_for_each_window() -> None:
+    caches = packed_cache(tiny("gemma3_text"), SEGMENTS, mx.float32)
+    assert caches[0].make_mask(44, window_size=7) is caches[1].make_mask(44, window_size=7)
+    assert caches[0].make_mask(44, window_size=7) is not caches[2].make_mask(44)
+
+
+def test_who_asks_for_an_array_gets_bools_any_way() -> None:
+    cache = packed_cache(tiny("qwen3"), SEGMENTS, mx.float32, way="blockwise")[0]
+    assert cache.make_mask(44, return_array=True).dtype == mx.bool_
+    assert isinstance(cache.make_mask(44), SegmentMask)
+
+
+def test_grouped_scores_get_a_grouped_mask() -> None:
+    assert packed_cache(tiny("gemma2"), SEGMENTS, mx.float32)[0].make_mask(44).shape == (2, 1, 1, 44, 44)
+    plain = tiny("gemma2", num_key_value_heads=4)
+    assert packed_cache(plain, SEGMENTS, mx.float32)[0].make_mask(44).shape == (2, 1, 44, 44)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "gpt_oss"])
+def test_as_many_as_the_model_makes(family: str) -> None:
+    model = tiny(family)
+    assert len(packed_cache(model, SEGMENTS, mx.float32)) == len(make_prompt_cache(model))
+
+
+def test_it_stores_no_history() -> None:
+    cache = packed_cache(tiny("qwen3"), SEGMENTS, mx.float32)[0]
+    assert cache.empty()
+    pair = mx.zeros((1,)), mx.ones((1,))
+    assert cache.update_and_fetch(*pair) == pair == cache.keys_and_values() == cache.state
+    cache.maybe_trim_front()
+    assert (cache.offset, cache.size(), cache.empty(), cache.is_trimmable()) == (0, 0, False, False)
+
+
+def test_a_state_across_segments_is_refused() -> None:
+    with pytest.raises(ModelError, match="mamba model keeps a ArraysCache"):
+        packed_cache(tiny("mamba"), SEGMENTS, mx.float32)
+
+
+def test_another_length_than_the_rows() -> None:
+    with pytest.raises(ValueError, match="mask of 43"):
+        packed_cache(tiny("qwen3"), SEGMENTS, mx.float32)[0].make_mask(43)
+
+
+@pytest.mark.parametrize("boundaries", [None, STARTS[:1], [[0, 44], [0, 43]], [[0, 9, 9, 44], [0, 44]]])
+def test_split_wants_true_boundaries(boundaries: list[list[int]] | None) -> None:
+    with pytest.raises(ValueError, match="from 0 to 44"):
+        packed_cache(tiny("qwen3"), SEGMENTS, mx.float32, way="split", boundaries=boundaries)

@@ -1,0 +1,72 @@
+"""Who keeps segments apart, and who does not."""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import pytest
+from mlx.utils import tree_map
+
+from tasks.attention import honours_segments
+from tests.attention.families import SAME, tiny
+
+
+@pytest.mark.parametrize("family", SAME)
+def test_transformers_honour_segments_every_way(family: str) -> None:
+    model = tiny(family)
+    assert honours_segments(model, 300)
+    assert honours_segments(model, 300, way="blockwise", row_length=2048)
+    assert honours_segments(model, 300, way="split")
+
+
+@pytest.mark.parametrize("dtype", [mx.bfloat16, mx.float16])
+def test_half_precision_passes(dtype: mx.Dtype) -> None:
+    model = tiny("gemma3_text")  # MLX's CPU backend has no experts in half precision
+    model.update(tree_map(lambda x: x.astype(dtype), model.parameters()))
+    assert honours_segments(model, 300)
+
+
+def test_a_quantized_base_passes() -> None:
+    model = tiny("qwen3")
+    nn.quantize(model, group_size=64, bits=4)
+    assert honours_segments(model, 300, way="blockwise")
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+def test_learned_positions_and_states_do_not(family: str) -> None:
+    assert not honours_segments(tiny(family), 300)
+
+
+def test_scaling_by_absolute_position_shows_at_the_end_of_a_long_row() -> None:
+    model = tiny("ministral3")
+    assert honours_segments(model, 300, row_length=256)
+    assert not honours_segments(model, 300, row_length=4096)
+
+
+def test_a_model_that_packing_cannot_change_proves_nothing() -> None:
+    model = tiny("qwen3")
+    for layer in model.layers:
+        layer.self_attn.o_proj.weight = mx.zeros_like(layer.self_attn.o_proj.weight)
+    assert not honours_segments(model, 300)
+
+
+def test_it_leaves_mode_and_random_state_alone() -> None:
+    model = tiny("qwen3")
+    model.layers[0].train()
+    mx.random.seed(5)
+    before = mx.random.uniform().item()
+    mx.random.seed(5)
+    assert honours_segments(model, 300)
+    assert mx.random.uniform().item() == before
+    assert model.layers[0].training
+    assert not model.layers[1].training
+
+
+def test_it_never_raises() -> None:
+    class Odd(nn.Module):
+        layers: Any = None
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("odd")
+
+    assert not honours_segments(Odd(), 300)

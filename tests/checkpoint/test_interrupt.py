@@ -1,0 +1,61 @@
+import signal
+import threading
+
+import pytest
+
+from tasks.checkpoint.interrupt import stop_on_signal
+
+
+@pytest.fixture(autouse=True)
+def _handlers():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_only_asks(number):
+    with stop_on_signal() as stop:
+        assert stop.signum is None
+        signal.raise_signal(number)
+        assert stop.signum == number
+
+
+def test_the_same_one_again_is_the_previous_handler_s():
+    seen = []
+    signal.signal(signal.SIGTERM, lambda signum, frame: seen.append(signum))
+    with stop_on_signal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert not seen
+        signal.raise_signal(signal.SIGTERM)
+    assert (stop.signum, seen) == (signal.SIGINT, [signal.SIGTERM])
+
+
+def test_a_second_interrupt_stops_at_once():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with stop_on_signal():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_the_handlers_are_put_back_after_an_exception_too():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ValueError, match="inside"), stop_on_signal():
+        raise ValueError("inside")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_off_the_main_thread_it_changes_nothing():
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with stop_on_signal() as stop:
+            found.append((stop.signum, signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(None, before)]

@@ -1,0 +1,60 @@
+import ctypes
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from tasks import blas
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """A Linux process without MLX where `libopenblas.so` is the one BLAS there is; lists what was asked for."""
+    asked: list[tuple[str, int]] = []
+
+    def load(name: str, mode: int):
+        asked.append((name, mode))
+        if name == "libempty.so":
+            return SimpleNamespace()
+        if "openblas.so" not in name or name.endswith(".0"):
+            raise OSError(f"{name}: cannot open shared object file")
+        return SimpleNamespace(cblas_sgemm=None)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delitem(sys.modules, "mlx.core", raising=False)
+    monkeypatch.delenv("GRAFTLINE_BLAS", raising=False)
+    return asked
+
+
+def test_the_first_that_is_there_is_loaded_for_all_to_see(loaded):
+    assert blas.load_blas() == "libopenblas.so"
+    assert [name for name, _ in loaded] == ["libopenblas.so.0", "libopenblas.so"]
+    assert all(mode == ctypes.RTLD_GLOBAL for _, mode in loaded)
+
+
+def test_a_file_that_was_named_is_the_only_one_tried(loaded, monkeypatch):
+    monkeypatch.setenv("GRAFTLINE_BLAS", "/opt/libopenblas.so")
+    assert blas.load_blas() == "libopenblas.so"
+    assert [name for name, _ in loaded] == ["/opt/libopenblas.so"]
+
+
+@pytest.mark.parametrize("name", ["libempty.so", "/no/such/file.so"])
+def test_a_library_without_a_product_is_none(loaded, monkeypatch, name):
+    monkeypatch.setenv("GRAFTLINE_BLAS", name)
+    assert blas.load_blas() is None
+
+
+def test_none_keeps_the_reference(loaded, monkeypatch):
+    monkeypatch.setenv("GRAFTLINE_BLAS", "none")
+    assert (blas.load_blas(), loaded) == (None, [])
+
+
+def test_a_mac_needs_none(loaded, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert (blas.load_blas(), loaded) == (None, [])
+
+
+def test_after_mlx_it_is_too_late(loaded, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlx.core", SimpleNamespace())
+    assert (blas.load_blas(), loaded) == (None, [])

@@ -1,0 +1,45 @@
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tasks import errors
+from tasks.errors import DataError, GraftlineError, Interrupted
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GraftlineError)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_is_of_the_family_and_says_what_it_is_for(kind):
+    assert issubclass(kind, GraftlineError)
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        ({}, "no turn"),
+        ({"path": "a.jsonl"}, "a.jsonl: no turn"),
+        ({"path": Path("a.jsonl"), "line": 17}, "a.jsonl:17: no turn"),
+        ({"line": 17}, "no turn"),
+    ],
+    ids=str,
+)
+def test_a_data_error_says_where(where, text):
+    error = DataError("no turn", **where)
+    assert str(error) == text
+    assert (error.reason, error.line) == ("no turn", where.get("line"))
+
+
+ERRORS = [
+    *(kind("what") for kind in KINDS if kind is not Interrupted),
+    Interrupted("what", 15),
+    DataError("r", path="p", line=2),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_it_survives_being_pickled(error):
+    """Prefect carries what a task raises to the flow that way."""
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

@@ -1,0 +1,92 @@
+import json
+
+import mlx.core as mx
+import pytest
+
+from tasks.batch import Bucketed, Padded, epoch_batches, padding_share
+from tasks.data import Data
+from tasks.errors import DataError, TargetError
+from tasks.lora import LoRA
+from tasks.model import Model
+from tasks.plan import Plan, plan
+from tasks.settings import Train
+from tasks.tokenize import tokenize
+from tests.tiny import write_chat, write_model
+from tests.training import recipe, train_in
+
+
+def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None) -> Plan:
+    source = Model(path=str(model_folder()))
+    return plan.fn(
+        cache, source, rule or LoRA(rank=4), layout or Padded(size=8), train or Train(), 0, out / "plan.json"
+    )
+
+
+def test_it_counts_what_will_be_trained_on(token_cache, model_folder, tmp_path):
+    made = plan_of(token_cache, model_folder, tmp_path)
+    assert (made.splits, made.model_type) == (token_cache.splits, "qwen3")
+    assert (made.batches_per_epoch, made.steps, made.epochs) == (5, 5, 1.0)
+    assert made.padding_share == round(padding_share(token_cache.split("train"), Padded(size=8), seed=0), 4)
+
+
+def test_it_counts_what_will_be_trained(token_cache, model_folder, tmp_path):
+    made = plan_of(token_cache, model_folder, tmp_path)
+    trained = train_in(tmp_path, token_cache, Model(path=str(model_folder())), recipe(steps=1))
+    assert (made.adapter_modules, made.adapter_parameters) == (trained.adapter.modules, trained.adapter.parameters)
+    assert made.training_bytes == 16 * trained.adapter.parameters
+    weights = mx.load(str(model_folder() / "model.safetensors"))
+    assert isinstance(weights, dict)
+    assert made.base_bytes == sum(array.nbytes for array in weights.values())
+
+
+@pytest.mark.parametrize(
+    ("train", "steps", "epochs"),
+    [(Train(steps=12), 12, 2.4), (Train(epochs=2.0), 10, 2.0), (Train(accumulate=2), 3, 1.2)],
+    ids=repr,
+)
+def test_the_length_of_the_run(train, steps, epochs, token_cache, model_folder, tmp_path):
+    made = plan_of(token_cache, model_folder, tmp_path, train=train)
+    assert (made.steps, made.epochs) == (steps, epochs)
+
+
+def test_the_layout_is_the_one_that_training_uses(token_cache, model_folder, tmp_path):
+    made = plan_of(token_cache, model_folder, tmp_path, layout=Bucketed(tokens=256))
+    assert made.batches_per_epoch == len(
+        epoch_batches(token_cache.split("train"), Bucketed(tokens=256), seed=0, epoch=0)
+    )
+
+
+def test_what_it_writes_is_what_it_gives(token_cache, model_folder, tmp_path):
+    made = plan_of(token_cache, model_folder, tmp_path)
+    assert json.loads((tmp_path / "plan.json").read_text()) == made.model_dump(mode="json")
+
+
+def test_a_target_that_matches_nothing_is_refused(token_cache, model_folder, tmp_path):
+    with pytest.raises(TargetError, match="'qproj'"):
+        plan_of(token_cache, model_folder, tmp_path, rule=LoRA(targets=("qproj",)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_model_s_tokens_are_refused(token_cache, model_folder, tmp_path):
+    folder = write_model(tmp_path / "small", "qwen3")
+    config = json.loads((folder / "config.json").read_text())
+    weights = mx.load(str(folder / "model.safetensors"))
+    assert isinstance(weights, dict)
+    mx.eval(weights)
+    weights["model.embed_tokens.weight"] = weights["model.embed_tokens.weight"][:200]
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 200}))
+    with pytest.raises(DataError, match="rows hold token id 258, the model's vocabulary ends at 199"):
+        plan_of(token_cache, lambda: folder, tmp_path)
+
+
+def test_rows_beyond_the_model_s_length_are_refused(model_folder, tmp_path):
+    turns = [{"role": "user", "content": "a" * 600}, {"role": "assistant", "content": "b"}]
+    (tmp_path / "long.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    write_chat(tmp_path / "valid.jsonl", 2)
+    data = Data(train=str(tmp_path / "long.jsonl"), valid=str(tmp_path / "valid.jsonl"))
+    cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
+    with pytest.raises(
+        DataError, match=r"the longest train row \(line 1\) has 6\d\d tokens, the model was made for 512; set data"
+    ):
+        plan_of(cache, model_folder, tmp_path)

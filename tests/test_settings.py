@@ -1,0 +1,64 @@
+import json
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tasks.check import CHECKS
+from tasks.settings import Check, Evaluate, Train, Verify
+
+CASES = [
+    ({}, 10, 10),  # one epoch
+    ({"steps": 7}, 10, 7),
+    ({"epochs": 2.0}, 10, 20),
+    ({"epochs": 3}, 10, 30),
+    ({"epochs": 0.5}, 10, 5),
+    ({"epochs": 1e-6}, 10, 1),
+    ({"accumulate": 3}, 10, 4),
+    ({"accumulate": 20}, 10, 1),
+]
+
+
+@pytest.mark.parametrize(("settings", "batches", "steps"), CASES)
+def test_steps_of_a_run(settings, batches, steps):
+    assert Train(**settings).total_steps(batches) == steps
+
+
+@given(st.integers(1, 500), st.integers(1, 9), st.floats(0.01, 5))
+def test_the_steps_of_some_epochs_cover_their_batches_and_no_step_more(batches, accumulate, epochs):
+    steps = Train(epochs=epochs, accumulate=accumulate).total_steps(batches)
+    wanted = max(1, round(epochs * batches))
+    assert steps * accumulate >= wanted
+    assert (steps - 1) * accumulate < wanted
+
+
+def test_steps_and_epochs_are_two_answers_to_one_question():
+    with pytest.raises(ValidationError, match=r"give steps or epochs, not both; got steps=3, epochs=1\.0"):
+        Train(steps=3, epochs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        *((Train, {name: 0}) for name in ("steps", "epochs", "accumulate", "eval_every", "save_every", "keep")),
+        *(
+            (Evaluate, wrong)
+            for wrong in ({"generate": -1}, {"examples": 0}, {"max_new_tokens": 0}, {"metric": "bleu"})
+        ),
+        *((Verify, wrong) for wrong in ({"checks": ()}, {"checks": ("bytes",)}, {"probe_tokens": 1})),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kind, wrong):
+    with pytest.raises(ValidationError):
+        kind.model_validate({"checks": ("files",), **wrong} if kind is Verify else wrong)
+
+
+def test_the_names_of_the_checks_are_those_of_the_table():
+    assert get_args(Check) == tuple(CHECKS)
+
+
+def test_checks_decode_from_a_list_as_yaml_has_it():
+    verify = Verify.model_validate_json(json.dumps({"checks": ["files", "adjoint"]}))
+    assert verify.checks == ("files", "adjoint")
