@@ -13,7 +13,6 @@ if __name__ == "__main__":
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
@@ -31,8 +30,9 @@ from tasks.errors import VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
+from tasks.step import Recipe
 from tasks.tokenize import tokenize
-from tasks.train import Recipe, train
+from tasks.train import train
 from tasks.verify import verify
 
 log = logging.getLogger(__name__)
@@ -78,11 +78,11 @@ def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> di
     with open_run(run, folder):
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
-        agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.seed, folder / "plan.json")
+        agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.optim, run.seed, folder / "plan.json")
         write_tokens_page(cache, run.data, run.model, folder)
         recipe = Recipe(
             rule=run.lora,
-            layout=run.batch,
+            layout=agreed.layout,
             loss=run.loss,
             optim=run.optim,
             memory=run.memory,
@@ -94,7 +94,7 @@ def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> di
             start = lift(inject)(run.model, run.lora, run.seed, folder / "checkpoints" / "start")
             trained = lift(train)(start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder)
             scores = lift(evaluate)(trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json")
-            verdict = lift(verify)(Path(trained.adapter.path), run.model, run.verify, folder / "verdict.json")
+            verdict = lift(verify)(trained.adapter, run.model, run.verify, folder / "verdict.json")
         report = write_report(run, folder, time.monotonic() - began, cache, agreed, trained, scores, verdict)
         seal(run, folder, overrides=overrides, data=cache.fingerprint, model=agreed.model_type)
     return report

@@ -10,48 +10,34 @@ from pipelines.preflight import preflight
 if __name__ == "__main__":
     command("pipelines.plan", preflight)
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from pipelines.console import show_log
-from pipelines.run_dir import TOKENS
-from tasks.plan import Plan, plan
+from pipelines.run_dir import OUTPUTS, TOKENS
+from pipelines.show_plan import show_plan
+from pipelines.show_tokens import show_tokens, where
+from pipelines.tokens_page import PAGE, write_tokens_page
+from tasks.plan import plan
 from tasks.tokenize import tokenize
+
+PLANS = OUTPUTS / "plans"
 
 
 def main(overrides: Sequence[str]) -> None:
-    """The command: plain functions, no Prefect. With `run_dir=DIR` it writes plan.json there."""
+    """The command: plain functions, no Prefect. Writes into `run_dir`, or into outputs/plans/NAME."""
     run = compose(overrides)
     show_log()
+    folder = Path(run.run_dir).expanduser() if run.run_dir else PLANS / run.name
     cache = tokenize.fn(run.data, run.model, TOKENS)
-    with tempfile.TemporaryDirectory() as nowhere:
-        folder = Path(run.run_dir or nowhere)
-        folder.mkdir(parents=True, exist_ok=True)
-        agreed = plan.fn(cache, run.model, run.lora, run.batch, run.train, run.seed, folder / "plan.json")
-    show(agreed, Console())
-
-
-def show(agreed: Plan, console: Console) -> None:
-    """The plan as two tables."""
-    splits = Table("", *agreed.splits)
-    counted = ("rows", "examples", "tokens", "supervised_tokens", "longest", "duplicates", "overlap")
-    for name in counted:
-        splits.add_row(name.replace("_", " "), *(f"{getattr(split, name):,}" for split in agreed.splits.values()))
-    splits.add_row("dropped", *(f"{sum(r.count for r in s.dropped.values()):,}" for s in agreed.splits.values()))
-    splits.add_row("formats", *(", ".join(f"{k} {n:,}" for k, n in s.formats.items()) for s in agreed.splits.values()))
-    console.print(splits)
-    for name, split in agreed.splits.items():
-        for reason, remark in {**split.dropped, **split.lost, **split.notes}.items():
-            lines = ", ".join(map(str, remark.lines))
-            console.print(f"{name}: {remark.count:,} x {reason} (lines {lines})", highlight=False, soft_wrap=True)
-    facts = Table("", "", show_header=False)
-    facts.add_row("steps", f"{agreed.steps:,} over {agreed.epochs:,.2f} epochs of {agreed.batches_per_epoch:,} batches")
-    facts.add_row("padding", f"{agreed.padding_share:.1%} of the positions")
-    facts.add_row("adapter", f"{agreed.adapter_parameters:,} parameters on {agreed.adapter_modules} projections")
-    facts.add_row("base", f"{agreed.model_type}, {agreed.base_bytes / 1e9:,.3f} GB of weights")
-    facts.add_row("training state", f"{agreed.training_bytes / 1e9:,.3f} GB beside the activations")
-    console.print(facts)
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder / "plan.json"
+    agreed = plan.fn(cache, run.model, run.lora, run.batch, run.train, run.optim, run.seed, out)
+    shown, console = write_tokens_page(cache, run.data, run.model, folder), Console()
+    show_tokens(shown, [where(example, run.data, cache) for example in shown], console)
+    console.print()
+    show_plan(agreed, console)
+    for name in ("plan.json", PAGE):
+        console.print(str(folder / name), highlight=False, markup=False, soft_wrap=True)

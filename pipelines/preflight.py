@@ -24,10 +24,9 @@ def preflight(overrides: Sequence[str]) -> Run:
     except GraftlineError as error:
         problems.append(str(error))
     for key in ("train", "valid", "test"):
-        source = getattr(run.data, key)
-        if source is not None and not is_hub(source):
+        for path in (source.path for source in run.data.sources(key) if not is_hub(source.path)):
             try:
-                existing(source)
+                existing(path)
             except GraftlineError as error:
                 problems.append(f"data.{key}: {error}")
     if problems:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import Run
+from pipelines.tokens_page import PAGE
 from tasks.artifact import write_json, write_text
 from tasks.blas import device
 from tasks.data import TokenCache
@@ -51,7 +52,8 @@ def write_report(
     }
     svg = loss_curve(read_metrics(folder / "metrics.jsonl"))
     write_text(folder / "loss.svg", svg)
-    write_text(folder / "report.md", markdown(report, "![loss](loss.svg)"))
+    links = f"![loss](loss.svg)\n\n[What was trained on, token by token]({PAGE}); [the plan](plan.json)."
+    write_text(folder / "report.md", markdown(report, links))
     write_json(folder / "report.json", report)
     return report
 

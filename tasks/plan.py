@@ -10,26 +10,33 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
-from tasks.batch import Layout, epoch_batches, padding_share
+from tasks.attention import backend, choose_way, honours_segments
+from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
 from tasks.data import SplitStats, TokenCache
 from tasks.errors import DataError
 from tasks.lora import Rule
 from tasks.lora.attach import adapted_layers, attach
 from tasks.model import Model
 from tasks.model.family import model_type, select_projections
-from tasks.model.load import load_base
+from tasks.model.load import Base, load_base
+from tasks.optim import AdamW
 from tasks.settings import Train
+from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)
 
 
 class Plan(Record):
-    """What a run comes to before it is run; plan.json.
+    """What a run comes to before it is run; plan.json, whose keys these are and stay.
 
     Attributes:
-        splits: what the token cache says of each split.
+        splits: what the token cache says of each split (train, and valid and test where there are such rows): the
+            rows read, dropped and why, tokens by role, lengths, duplicates, overlap, special tokens in the rows' own
+            texts, and what the template did; see `SplitStats`.
+        layout: how examples become batches: what was asked for, or `bucketed` where the model cannot keep the
+            examples of a packed row apart.
         batches_per_epoch: batches of the first epoch under the layout.
-        padding_share: share of its positions that are padding.
+        padding_share: share of its positions that are padding, 0 to 1.
         steps: optimizer steps of the whole run.
         epochs: passes over the training examples that they come to.
         model_type: the family.
@@ -40,6 +47,7 @@ class Plan(Record):
     """
 
     splits: dict[str, SplitStats]
+    layout: Packed | Bucketed | Padded
     batches_per_epoch: int
     padding_share: float
     steps: int
@@ -52,8 +60,17 @@ class Plan(Record):
 
 
 @task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
-def plan(cache: TokenCache, model: Model, rule: Rule, layout: Layout, train: Train, seed: int, out: Path) -> Plan:
-    """Counts, and refuses what contradicts itself; the weights are not read.
+def plan(
+    cache: TokenCache,
+    model: Model,
+    rule: Rule,
+    layout: Packed | Bucketed | Padded,
+    train: Train,
+    optim: AdamW,
+    seed: int,
+    out: Path,
+) -> Plan:
+    """Counts, and refuses what contradicts itself; the weights are read only to see whether packing works.
 
     Args:
         cache: the tokenized splits.
@@ -61,24 +78,30 @@ def plan(cache: TokenCache, model: Model, rule: Rule, layout: Layout, train: Tra
         rule: the LoRA rule.
         layout: how examples become batches.
         train: how long.
+        optim: whose warm-up must end before the run does.
         seed: of the order of the rows.
         out: the file to write, plan.json.
 
     Raises:
+        ConfigError: the warm-up is longer than the run.
         DataError: a token id or a length that the model cannot take.
         TargetError: a target that no projection answers to.
     """
     rows = cache.split("train")
     base = load_base(model)
     _check_fits(cache, base.config)
-    base_bytes = sum(array.nbytes for _, array in tree_flatten(base.model.parameters()))
+    layout = _agreed(layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
+    held: Any = tree_flatten(base.model.parameters())
+    base_bytes = sum(array.nbytes for _, array in held)
     paths = select_projections(base.model, rule.targets, rule.last_blocks)
     attach(base.model, paths, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
     steps = train.total_steps(batches)
+    optim.rate(0, steps)
     result = Plan(
         splits=cache.splits,
+        layout=layout,
         batches_per_epoch=batches,
         padding_share=round(padding_share(rows, layout, seed=seed), 4),
         steps=steps,
@@ -94,20 +117,31 @@ def plan(cache: TokenCache, model: Model, rule: Rule, layout: Layout, train: Tra
     return result
 
 
+def _agreed(
+    layout: Packed | Bucketed | Padded, base: Base, train: Train, vocabulary: int
+) -> Packed | Bucketed | Padded:
+    """The layout, or buckets of as many tokens for a model that lets the examples of a packed row see each other."""
+    if not isinstance(layout, Packed):
+        return layout
+    way = choose_way(layout.tokens, backend(), rows=layout.size, boundaries=not is_compiled(train))
+    if honours_segments(base.model, vocabulary, way=way, row_length=layout.tokens):
+        return layout
+    log.warning("the %s model cannot keep packed examples apart; going on with batch=bucketed", model_type(base.model))
+    return Bucketed(tokens=layout.tokens * layout.size)
+
+
 def _check_fits(cache: TokenCache, config: dict[str, Any]) -> None:
     text = config.get("text_config", config)
     vocabulary, positions = text.get("vocab_size"), text.get("max_position_embeddings")
-    for name in cache.splits:
-        rows = cache.split(name)
-        largest = max((int(rows.ids(i).max()) for i in range(len(rows))), default=0)
-        if vocabulary is not None and largest >= vocabulary:
+    for name, split in cache.splits.items():
+        if vocabulary is not None and split.largest_id >= vocabulary:
             raise DataError(
-                f"the {name} rows hold token id {largest}, the model's vocabulary ends at {vocabulary - 1}: "
+                f"the {name} rows hold token id {split.largest_id}, the model's vocabulary ends at {vocabulary - 1}: "
                 "the tokenizer is not this model's"
             )
-        longest = int(rows.lengths.max())
-        if positions is not None and longest > positions:
+        if positions is not None and split.longest > positions:
+            rows = cache.split(name)
             raise DataError(
-                f"the longest {name} row has {longest} tokens, the model was made for {positions}; "
-                f"set data.max_tokens={positions} and choose data.truncate"
+                f"the longest {name} row (line {rows.lines[rows.lengths.argmax()]}) has {split.longest} tokens, the "
+                f"model was made for {positions}; set data.max_tokens={positions} and choose data.truncate"
             )

@@ -12,7 +12,7 @@ from tasks.model import Model
 log = logging.getLogger(__name__)
 
 
-@task(name="tokenize", task_run_name="tokenize {data.train}", cache_policy=NO_CACHE)
+@task(name="tokenize", task_run_name="tokenize", cache_policy=NO_CACHE)
 def tokenize(data: Data, model: Model, root: Path) -> TokenCache:
     """Renders, masks and tokenizes every row, or finds that it has been done.
 

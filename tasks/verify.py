@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.adapter import Adapter
 from tasks.artifact import Record, write_json
 from tasks.check import CHECKS, Finding, Subject
 from tasks.errors import GraftlineError
@@ -35,16 +36,16 @@ class Verdict(Record):
 
 
 @task(name="verify", task_run_name="verify", cache_policy=NO_CACHE)
-def verify(adapter: Path, model: Model, settings: Verify, out: Path | None = None) -> Verdict:
+def verify(adapter: Adapter | Path, model: Model, settings: Verify, out: Path | None = None) -> Verdict:
     """Runs every check and gives the verdict; a check that cannot load the adapter fails with the loader's words.
 
     Args:
-        adapter: the adapter directory.
+        adapter: the adapter, or its directory.
         model: where its base is.
         settings: which checks.
         out: the file to write, verdict.json; None writes nothing.
     """
-    subject = Subject(adapter, model)
+    subject = Subject(Path(adapter.path) if isinstance(adapter, Adapter) else adapter, model)
     results = []
     for name in settings.checks:
         finding = _run(name, subject)

@@ -3,11 +3,12 @@ import json
 import mlx.core as mx
 import pytest
 
-from tasks.batch import Bucketed, Padded, epoch_batches, padding_share
+from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
 from tasks.data import Data
-from tasks.errors import DataError, TargetError
+from tasks.errors import ConfigError, DataError, TargetError
 from tasks.lora import LoRA
 from tasks.model import Model
+from tasks.optim import AdamW
 from tasks.plan import Plan, plan
 from tasks.settings import Train
 from tasks.tokenize import tokenize
@@ -15,10 +16,17 @@ from tests.tiny import write_chat, write_model
 from tests.training import recipe, train_in
 
 
-def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None) -> Plan:
+def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None) -> Plan:
     source = Model(path=str(model_folder()))
     return plan.fn(
-        cache, source, rule or LoRA(rank=4), layout or Padded(size=8), train or Train(), 0, out / "plan.json"
+        cache,
+        source,
+        rule or LoRA(rank=4),
+        layout or Padded(size=8),
+        train or Train(),
+        optim or AdamW(),
+        0,
+        out / "plan.json",
     )
 
 
@@ -90,3 +98,15 @@ def test_rows_beyond_the_model_s_length_are_refused(model_folder, tmp_path):
         DataError, match=r"the longest train row \(line 1\) has 6\d\d tokens, the model was made for 512; set data"
     ):
         plan_of(cache, model_folder, tmp_path)
+
+
+def test_packing_is_agreed_on_where_the_model_keeps_examples_apart(token_cache, model_folder, tmp_path, monkeypatch):
+    packed = Packed(tokens=256, size=2)
+    assert plan_of(token_cache, model_folder, tmp_path, layout=packed).layout == packed
+    monkeypatch.setattr("tasks.plan.honours_segments", lambda *_, **__: False)
+    assert plan_of(token_cache, model_folder, tmp_path, layout=packed).layout == Bucketed(tokens=512)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused_before_it_starts(token_cache, model_folder, tmp_path):
+    with pytest.raises(ConfigError, match=r"optim\.warmup is 10 steps, the run has 3"):
+        plan_of(token_cache, model_folder, tmp_path, train=Train(steps=3), optim=AdamW(warmup=10))

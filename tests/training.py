@@ -13,7 +13,8 @@ from tasks.model import Model
 from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.sink import SinkName
-from tasks.train import Recipe, Trained, train
+from tasks.step import Recipe
+from tasks.train import Trained, train
 
 
 def recipe(**changes: Any) -> Recipe:

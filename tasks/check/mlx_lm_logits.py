@@ -1,9 +1,7 @@
 """An independent witness: mlx-lm's own loader accepts the adapter and gives the same logits."""
 
-import mlx.core as mx
-
 from tasks.adapter import record_probe
-from tasks.check.subject import Finding, Subject
+from tasks.check.subject import Finding, Subject, agreement
 from tasks.model.load import load_base
 
 
@@ -18,7 +16,4 @@ def check(subject: Subject) -> Finding:
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
         return Finding(False, f"mlx-lm refuses it: {error}")
     theirs.eval()
-    witness = record_probe(theirs, subject.tokens)
-    gap = ours.distance(witness)
-    allowed = 64 * subject.eps * max(1.0, float(mx.abs(witness.logsumexp_T).max()))
-    return Finding(gap <= allowed, f"max |d| {gap:.3g} over {len(subject.tokens)} tokens, {allowed:.2g} allowed")
+    return agreement(ours, record_probe(theirs, subject.tokens), subject.eps)

@@ -60,6 +60,18 @@ class Subject:
         return max(units.get(a.dtype, 0.0) for a in floats)
 
 
+def agreement(ours: Probe, theirs: Probe, eps: float) -> Finding:
+    """Whether two probes agree but for rounding: their logits' relative root mean square within 16 units of the dtype.
+
+    An adapter at twice its strength is off by 0.6 (starter model), bfloat16 rounding by 0.01, float32 by 1e-6.
+    """
+    gap, allowed = ours.relative(theirs), max(16 * eps, 1e-5)
+    tokens, most = len(ours.tokens_T), ours.distance(theirs)
+    return Finding(
+        gap <= allowed, f"max |d| {most:.3g} over {tokens} tokens; relative {gap:.2g}, {allowed:.2g} allowed"
+    )
+
+
 def trainable(model: nn.Module) -> dict[str, Any]:
     """A model's trainable parameters by full name."""
     return dict(tree_flatten(model.trainable_parameters()))

@@ -1,27 +1,30 @@
 """The token cache: a directory named by the fingerprint of all that it was made from, and reused while that is so."""
 
+import logging
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tasks.artifact import Record, atomic_directory, damaged_files, fingerprint, read_manifest
-from tasks.data.config import Data
+from tasks.artifact import MANIFEST, Record, file_digest, fingerprint, read_manifest, write_json
+from tasks.data.build import build_shards
+from tasks.data.config import SPLITS, Data
+from tasks.data.digests import Digests, source_digest
+from tasks.data.job import Maker
 from tasks.data.lock import only_builder
-from tasks.data.pool import DIGEST, LINE, START, STOP, PoolWriter, TokenSplit
-from tasks.data.read import source_digest
-from tasks.data.split import duplicates, held_out
-from tasks.data.stats import SplitStats, Tally
-from tasks.data.template import Template
-from tasks.data.tokenize_source import tokenize_source
+from tasks.data.partial import remove_abandoned
+from tasks.data.pool import TokenSplit, digest_memory
+from tasks.data.splits import write_splits
+from tasks.data.stats import SplitStats
 from tasks.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
+
 # Raise it with every change to what this room makes of a row: caches of another version are not used.
-VERSION = 2
-HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+VERSION = 4
 
 
 class TokenCache(Record):
@@ -47,7 +50,7 @@ class TokenCache(Record):
         """
         if name not in self.splits:
             raise DataError(f"no split {name!r}; there is {', '.join(self.splits)}", path=self.path)
-        own = (self.path / f"{name}.ids.u32").exists()
+        own = (self.path / f"{name}.shards.npy").exists()
         return TokenSplit(self.path, name, name if own else "train")
 
 
@@ -55,6 +58,10 @@ def build_cache(
     data: Data, tokenizer: "PreTrainedTokenizerBase", *, tokenizer_fingerprint: str, root: Path
 ) -> TokenCache:
     """The token cache of a dataset, made or found under `root`.
+
+    One that is there costs a look at the state of its files and sources (size, inode, times); their bytes are read
+    where that changed (see `Digests`), and a cache with a damaged file is built anew. One that is not there is built
+    aside, shard by shard; where that is interrupted, the same call later goes on behind the shards that are complete.
 
     Args:
         data: the sources and the settings.
@@ -65,48 +72,104 @@ def build_cache(
     Raises:
         DataError: a source or a row cannot be used; with file, line, reason and fix.
     """
-    template = Template(tokenizer, _template_text(data.template), dict(data.template_kwargs))
-    sources = {name: source for name in HUB_SPLITS if (source := getattr(data, name)) is not None}
-    key = fingerprint(
-        {
-            "version": VERSION,
-            "sources": {name: source_digest(source, HUB_SPLITS[name]) for name, source in sources.items()},
-            "tokenizer": tokenizer_fingerprint,
-            "template": template.override or repr(getattr(tokenizer, "chat_template", None)),
-            "settings": data.model_dump(mode="json", exclude={"train", "valid", "test", "template"}),
-        }
-    )
+    template = _template_text(data.template)
+    digests = Digests(root / ".sources.digests.json")
+    identity = {
+        "version": VERSION,
+        "sources": _sources(data, digests),
+        "tokenizer": tokenizer_fingerprint,
+        "template": template or repr(getattr(tokenizer, "chat_template", None)),
+        "settings": data.model_dump(mode="json", exclude={*SPLITS, "template", "workers"}),
+    }
+    digests.save()
+    key = fingerprint(identity)
     path = root / key
     if (found := _complete(path, key)) is not None:
         return found
-    manifest: dict[str, Any] = {"kind": "token_cache", "version": VERSION, "fingerprint": key}
     with only_builder(path):
         if (found := _complete(path, key)) is not None:  # another process built it while this one waited
             return found
-        splits = _build(path, manifest, sources, data, tokenizer, template)
+        partial = root / f".{key}.partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            splits, files = _build(Maker(partial, data, tokenizer, template))
+            if _sources(data, Digests(root / ".sources.digests.json")) != identity["sources"]:
+                raise DataError("a source changed while it was tokenized; wait until it is complete")
+        except DataError:  # the same call would end here again
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        _seal(partial, path, {"kind": "token_cache", "version": VERSION, "fingerprint": key}, splits, files)
+        remove_abandoned(root)
     return TokenCache(path=path, fingerprint=key, reused=False, splits=splits)
 
 
-def _build(
-    path: Path,
-    manifest: dict[str, Any],
-    sources: dict[str, str],
-    data: Data,
-    tokenizer: "PreTrainedTokenizerBase",
-    template: Template,
-) -> dict[str, SplitStats]:
-    with atomic_directory(path, manifest) as folder:
-        splits = _write(folder, sources, data, tokenizer, template)
-        manifest["splits"] = {name: stats.model_dump(mode="json") for name, stats in splits.items()}
-    return splits
+def _sources(data: Data, digests: Digests) -> dict[str, list[Any]]:
+    """What identifies the sources of each split. Where there are several, the counts name them: so do their paths."""
+    found = {}
+    for split in SPLITS:
+        sources = data.sources(split)
+        found[split] = [
+            {
+                **source.model_dump(mode="json", exclude={"path"} if len(sources) == 1 else set()),
+                "digest": source_digest(source, digests),
+            }
+            for source in sources
+        ]
+    return found
+
+
+def _build(maker: Maker) -> tuple[dict[str, SplitStats], dict[str, str]]:
+    """The counts of the splits, and the digest of each file."""
+    built = build_shards(maker)
+    if built.found:
+        log.info("%d shards had been tokenized before", built.found)
+    splits = write_splits(maker.folder, maker.data, built)
+    files = dict(built.digests)
+    for file in maker.folder.iterdir():
+        if file.name.endswith((".shards.npy", ".index.npy")) and file.name.count(".") == 2:
+            files[file.name] = file_digest(file)
+    return splits, files
+
+
+def _seal(partial: Path, path: Path, manifest: dict[str, Any], splits: dict[str, SplitStats], files: dict[str, str]):
+    """Takes away what is no part of the cache, writes the manifest last, and puts the directory into its place."""
+    for file in partial.iterdir():
+        if file.name not in files:
+            file.unlink()
+    body = {**manifest, "splits": {name: stats.model_dump(mode="json") for name, stats in splits.items()}}
+    body["files"] = dict(sorted(files.items()))
+    write_json(partial / MANIFEST, {**body, "seal": fingerprint(body)})
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(partial, path)
+    digests = Digests(digest_memory(path))
+    for name in files:
+        if name.endswith(".tokens"):
+            digests.believe(path / name, files[name])
+    digests.save()
 
 
 def _complete(path: Path, key: str) -> TokenCache | None:
     manifest = read_manifest(path)
-    if manifest is None or manifest.get("fingerprint") != key or damaged_files(path):
+    if manifest is None or manifest.get("fingerprint") != key:
+        return None
+    seal = manifest.pop("seal", None)
+    digests = Digests(digest_memory(path))
+    files = manifest["files"].items()
+    whole = seal == fingerprint(manifest) and all(_is(path / name, digest, digests) for name, digest in files)
+    digests.save()
+    if not whole:
+        log.warning("the token cache %s is damaged and is built anew", path)
         return None
     splits = {name: SplitStats.model_validate(stats, strict=False) for name, stats in manifest["splits"].items()}
     return TokenCache(path=path, fingerprint=key, reused=True, splits=splits)
+
+
+def _is(path: Path, digest: str, digests: Digests) -> bool:
+    try:
+        return digests.digest(path) == digest
+    except (OSError, DataError):
+        return False
 
 
 def _template_text(path: str | None) -> str | None:
@@ -116,55 +179,3 @@ def _template_text(path: str | None) -> str | None:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"data.template cannot be read: {error.strerror}", path=path) from error
-
-
-def _write(
-    folder: Path, sources: dict[str, str], data: Data, tokenizer: "PreTrainedTokenizerBase", template: Template
-) -> dict[str, SplitStats]:
-    indexes: dict[str, np.ndarray] = {}
-    tallies: dict[str, Tally] = {}
-    for name, source in sources.items():
-        tally = tallies[name] = Tally()
-        with PoolWriter(folder, name) as pool:
-            for line, digest, tokens in tokenize_source(source, HUB_SPLITS[name], data, tokenizer, template, tally):
-                pool.append(tokens, line, digest)
-            indexes[name] = pool.index()
-        if not len(indexes[name]):
-            reasons = "; ".join(f"{remark.count} x {reason}" for reason, remark in list(tally.dropped.items())[:3])
-            raise DataError(f"no row of {tally.rows} can be trained on: {reasons}", path=source)
-    if "valid" not in indexes:
-        out = held_out(indexes["train"][:, DIGEST], data.valid_share, data.valid_rows)
-        if out.any():
-            indexes["valid"], indexes["train"] = indexes["train"][out], indexes["train"][~out]
-    splits = {}
-    for name, index in sorted(indexes.items(), key=lambda item: list(HUB_SPLITS).index(item[0])):
-        np.save(folder / f"{name}.index.npy", index)
-        shared = np.isin(index[:, DIGEST], indexes["train"][:, DIGEST]) if name != "train" else np.zeros(0, bool)
-        if data.strict and shared.any():
-            line = int(index[shared.argmax(), LINE])
-            raise DataError(
-                f"the row stands in train too ({int(shared.sum())} of {len(index)} {name} rows do); take them out of "
-                f"{sources['train']}, or set data.strict=false to go on",
-                path=sources[name],
-                line=line,
-            )
-        splits[name] = _stats(folder, name if name in sources else "train", index, tallies.get(name, Tally()), shared)
-    return splits
-
-
-def _stats(folder: Path, pool: str, index: np.ndarray, tally: Tally, shared: np.ndarray) -> SplitStats:
-    weights = np.memmap(folder / f"{pool}.weights.f32", "<f4", "r")
-    lengths = index[:, STOP] - index[:, START]
-    return SplitStats(
-        rows=tally.rows,
-        examples=len(index),
-        tokens=int(lengths.sum()),
-        supervised_tokens=sum(int(np.count_nonzero(weights[row[START] : row[STOP]])) for row in index),
-        longest=int(lengths.max()),
-        duplicates=duplicates(index[:, LINE], index[:, DIGEST]),
-        overlap=int(shared.sum()),
-        formats=tally.formats,
-        dropped=tally.dropped,
-        lost=tally.lost,
-        notes=tally.notes,
-    )

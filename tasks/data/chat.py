@@ -1,10 +1,10 @@
 """Rows of chat: {"messages": [{"role", "content", ...}, ...], "tools": [...]}, as OpenAI writes them."""
 
 import json
-import math
 from typing import Any
 
 from tasks.data.message import ROLES, Example, Message
+from tasks.data.weight import read_weight
 from tasks.errors import DataError
 
 _OURS = {"role", "content", "reasoning_content", "reasoning", "thinking", "tool_calls", "function_call"}
@@ -75,6 +75,8 @@ def _message(item: Any, where: str) -> Message:
         shown = "missing" if role is None else repr(role)
         hint = "; rows with 'human' and 'gpt' are written {'conversations': [{'from', 'value'}]}"
         hint = hint if role in ("human", "gpt") else ""
+        plain = role.strip().lower() if isinstance(role, str) else ""
+        hint = f"; write {plain!r}" if plain in ROLES else hint
         raise DataError(f"{where}: the role is {shown}; choose from {', '.join(ROLES)}{hint}")
     calls = _tool_calls(item, where)
     if calls and role != "assistant":
@@ -93,7 +95,7 @@ def read_content(value: Any, where: str, *, optional: bool = False) -> str:
         return value
     if value is None and optional:
         return ""
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         texts: list[Any] = [part.get("text") if isinstance(part, dict) else part for part in value]
         kinds = [part.get("type", "text") if isinstance(part, dict) else "text" for part in value]
         if other := [kind for kind in kinds if kind != "text"]:
@@ -130,20 +132,6 @@ def _tool_call(call: Any, where: str) -> dict[str, Any]:
         raise DataError(f"{where}: the arguments of {function['name']!r} are {_kind(arguments)}; write an object")
     outer = {} if call is function else {k: v for k, v in call.items() if k != "function"}
     return {"type": "function", **outer, "function": {**function, "arguments": arguments}}
-
-
-def read_weight(item: dict[str, Any], where: str) -> float | None:
-    """What a message asks for itself by `weight` or `train`; None where by neither."""
-    train, weight = item.get("train"), item.get("weight")
-    if train is not None and not isinstance(train, bool):
-        raise DataError(f"{where}: 'train' is {train!r}; it must be true or false")
-    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
-        raise DataError(f"{where}: 'weight' is {weight!r}; it must be a number")
-    if weight is not None and not (math.isfinite(weight) and weight >= 0):
-        raise DataError(f"{where}: 'weight' is {weight}; it must be finite and not negative")
-    if train is False:
-        return 0.0
-    return float(weight) if weight is not None else 1.0 if train else None
 
 
 def _kind(value: Any) -> str:

@@ -2,13 +2,27 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.artifact import Record
+from tasks.data.source import Columns, Encoding, Format, Source
 
-Format = Literal["auto", "text", "chat", "completions", "alpaca", "sharegpt", "preference"]
 Supervise = Literal["assistant", "last", "completion", "all"]
 Truncate = Literal["error", "drop", "keep_start", "keep_end", "split"]
+Name = Annotated[str, Field(min_length=1)]
+# Told apart by their form, so that a mistake is said once and not for each form; the tags are those pydantic itself
+# would put into the place of an error.
+One = Annotated[
+    Annotated[Name, Tag("str")] | Annotated[Source, Tag("[record]")],
+    Discriminator(lambda given: "[record]" if isinstance(given, dict | Source) else "str"),
+]
+Sources = Annotated[
+    Annotated[Name, Tag("str")] | Annotated[tuple[One, ...], Tag("[list]")],
+    Discriminator(lambda given: "[list]" if isinstance(given, list | tuple) else "str"),
+]
+
+SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+"""Our splits, and the split of a hub dataset that each is read from where its source does not name one."""
 
 
 class Data(Record):
@@ -16,9 +30,15 @@ class Data(Record):
 
     Args:
         train: a file (.jsonl, .jsonl.gz, .json, .csv, .parquet) or the id of a hub dataset, `owner/name` or
-            `owner/name:config`, of which the split `train` is read.
-        valid: like `train` (split `validation`); without one, a deterministic share of train is held out.
-        test: like `train` (split `test`); nothing is held out for it.
+            `owner/name:config`, of which the split `train` is read; or a list of such, each one a string or a
+            `Source` such as `{path: chat.jsonl, weight: 3}`.
+        valid: like `train` (split `validation`), without weights; without one, a deterministic share of train is held
+            out.
+        test: like `valid` (split `test`); nothing is held out for it.
+        mix: what the weights of train's sources are shares of: `examples` or `tokens`.
+        repeat: how a mixture comes to its shares. False: nothing stands in it twice, and the surplus of the sources
+            that are large for their share is left out. True: nothing is left out, and the sources that are small for
+            their share are repeated. Both are counted, source by source, in `SplitStats.sources`.
         format: `auto` detects each row's format, any other name holds all rows to it.
         supervise: which turns are targets. `assistant`: every assistant turn; `last`: the last one; `completion`:
             those after the last user turn; `all`: every token. Rows of plain text are supervised as a whole.
@@ -28,19 +48,28 @@ class Data(Record):
         template: a Jinja file to use instead of the tokenizer's own chat template.
         template_kwargs: variables for the template, such as `enable_thinking`.
         columns: those under other names, ours to theirs, such as `{"prompt": "frage", "completion": "antwort"}`.
+        encoding: of files of text, such as `latin-1` or `utf-16-le`; None for UTF-8, or for what a byte order mark
+            at the beginning of the file proves. It is never guessed.
         valid_share: the share of train held out where `valid` is None; 0 for none.
         valid_rows: the most rows held out where `valid` is None.
         strict: stop at the first row that cannot be trained on as meant, with file:line and reason; false drops such
             rows and counts them. A validation row that also stands in train is refused when strict, else counted.
+        workers: processes that tokenize a large source; None for one a core, eight at most; 0 for none but the run's
+            own. What they make is the same, however many there are.
 
     Example:
         >>> Data.model_validate_json('{"train": "chat.jsonl", "max_tokens": 2048}').supervise
         'assistant'
+        >>> mixed = Data.model_validate_json('{"train": ["a.jsonl", {"path": "b.jsonl", "weight": 3}]}')
+        >>> [source.weight for source in mixed.sources("train")]
+        [None, 3.0]
     """
 
-    train: Annotated[str, Field(min_length=1)]
-    valid: Annotated[str, Field(min_length=1)] | None = None
-    test: Annotated[str, Field(min_length=1)] | None = None
+    train: Sources
+    valid: Sources | None = None
+    test: Sources | None = None
+    mix: Literal["examples", "tokens"] = "examples"
+    repeat: bool = False
     format: Format = "auto"
     supervise: Supervise = "assistant"
     max_tokens: Annotated[int, Field(ge=2)] | None = None
@@ -48,15 +77,29 @@ class Data(Record):
     template: str | None = None
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
     # Not "keys": dict(record), which Prefect calls, would take it for a method.
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
+    encoding: Encoding | None = None
     valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
     valid_rows: Annotated[int, Field(ge=0)] = 1000
     strict: bool = True
+    workers: Annotated[int, Field(ge=0)] | None = None
+
+    def sources(self, split: str) -> tuple[Source, ...]:
+        """The sources of a split, each with everything that it says and `data` says for it; none where it has none."""
+        given = getattr(self, split)
+        listed = () if given is None else (given,) if isinstance(given, str) else given
+        return tuple(self._complete(Source(path=one) if isinstance(one, str) else one, split) for one in listed)
+
+    def _complete(self, source: Source, split: str) -> Source:
+        own = {"split": SPLITS[split], "format": self.format, "columns": self.columns, "encoding": self.encoding}
+        return source.model_copy(update={name: value for name, value in own.items() if getattr(source, name) is None})
 
     @model_validator(mode="after")
-    def _columns_are_ours(self) -> "Data":
-        known = {"text", "messages", "prompt", "completion", "system", "tools", "instruction", "input", "output"}
-        known |= {"conversations", "chosen", "rejected"}
-        if unknown := sorted(set(self.columns) - known):
-            raise ValueError(f"columns: {unknown} are no names of ours; choose from {sorted(known)}")
+    def _sources_make_sense(self) -> "Data":
+        for split in SPLITS:
+            if getattr(self, split) == ():
+                raise ValueError(f"{split}: the list of sources is empty")
+        for split in ("valid", "test"):
+            if any(source.weight is not None for source in self.sources(split)):
+                raise ValueError(f"{split}: a source of it has a weight; only those of train are mixed")
         return self

@@ -1,11 +1,14 @@
 """The table of row formats, and which of them a row is in."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tasks.data import alpaca, chat, completions, preference, sharegpt, text
-from tasks.data.config import Format
+from tasks.data.hints import columns_hint
 from tasks.data.message import Example
+from tasks.data.source import Format
+from tasks.data.weight import row_weight
 from tasks.errors import DataError
 
 # In the order of detection: a row that has the columns of several is in the first (Alpaca files carry a `text` too).
@@ -41,7 +44,10 @@ def parse_row(row: Any, format: Format = "auto", columns: Mapping[str, str] | No
         present = {ours: theirs for ours, theirs in columns.items() if theirs in row}
         rest = {name: value for name, value in row.items() if name not in present and name not in present.values()}
         row = {**rest, **{ours: row[theirs] for ours, theirs in present.items()}}
-    return FORMATS[detect(row) if format == "auto" else format][0](row)
+        if "weight" in columns and "weight" not in present:
+            row.pop("weight", None)  # theirs is another thing: a person's weight, say
+    example = FORMATS[detect(row) if format == "auto" else format][0](row)
+    return replace(example, weight=row_weight(row))
 
 
 def detect(row: Mapping[str, Any]) -> str:
@@ -55,4 +61,6 @@ def detect(row: Mapping[str, Any]) -> str:
         if any(all(key in row for key in names) for names in alternatives):
             return name
     known = "; ".join(" + ".join(names) for _, alternatives in FORMATS.values() for names in alternatives)
-    raise DataError(f"the columns {sorted(row)} are no known format ({known}); name other columns in data.columns")
+    ours = {name for _, alternatives in FORMATS.values() for names in alternatives for name in names}
+    hint = columns_hint(row, ours) or "; name other columns in data.columns"
+    raise DataError(f"the columns {sorted(row)} are no known format ({known}){hint}")

@@ -119,7 +119,10 @@ def _try(
     found: dict[str, list[int]] = {mark: [] for mark in pen.meaning}
     for count, match in enumerate(re.finditer(f"[{chr(span[0])}-{chr(span[1])}]", marked)):
         found[match.group()].append(match.start() - count)
-    return [_place(pen, n, found, text, message["content"].strip()) for n, message in enumerate(messages)]
+    own: list[dict[str, tuple[int, str, str]]] = [{} for _ in messages]
+    for mark, meaning in pen.meaning.items():
+        own[meaning[0]][mark] = meaning
+    return [_place(mine, found, text, message["content"].strip()) for mine, message in zip(own, messages, strict=True)]
 
 
 def _marked(pen: _Pen, index: int, message: dict[str, Any], mode: Mode) -> dict[str, Any]:
@@ -142,8 +145,7 @@ def _marked(pen: _Pen, index: int, message: dict[str, Any], mode: Mode) -> dict[
     return out
 
 
-def _place(pen: _Pen, index: int, found: dict[str, list[int]], text: str, content: str) -> Place:
-    mine = {mark: meaning for mark, meaning in pen.meaning.items() if meaning[0] == index}
+def _place(mine: dict[str, tuple[int, str, str]], found: dict[str, list[int]], text: str, content: str) -> Place:
     spots = [spot for mark in mine for spot in found[mark]]
     parts = dict.fromkeys(part for _, part, _ in mine.values())
     lost = [part for part in parts if not any(found[m] for m, meaning in mine.items() if meaning[1] == part)]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+# Whose words a token holds, a byte each: `template` is what the template writes around the messages, `text` a row of
+# plain text; a developer's words count as the system's.
+SPEAKERS = ("template", "text", "system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Example:
         tools: the functions that the conversation may call, as JSON schemas.
         answer_from: the index of the first message of a prompt/completion row's completion; None elsewhere.
         rejected: the turns a preference row prefers less than `messages[answer_from:]`.
+        weight: what the row asks for itself: the weights of all its targets are multiplied by it.
     """
 
     format: str
@@ -71,3 +75,4 @@ class Example:
     tools: tuple[dict[str, Any], ...] = ()
     answer_from: int | None = None
     rejected: tuple[Message, ...] = ()
+    weight: float = 1.0

@@ -1,5 +1,6 @@
 """What a template did to a row, told: what it left out, rewrote or added."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,27 @@ def remarks(
         lost.append("the template leaves out the tools")
     if any(datetime.now().strftime(form) in text for form in template.date_formats):
         notes.append("the template writes today's date; fix it in data.template_kwargs")
-    if any(template.special_pattern.search(message.content) for message in example.messages):
-        notes.append("a message contains the text of a special token")
     return tuple(dict.fromkeys(lost)), tuple(dict.fromkeys(notes))
+
+
+def foreign_specials(example: Example, template: Template) -> tuple[str, ...]:
+    """Each special token that stands in the row's own texts: the tokenizer takes it for a real one.
+
+    In a user's words it is how a conversation is forged; in an assistant's it teaches to write it there.
+
+    Example:
+        >>> from transformers import PreTrainedTokenizerFast
+        >>> from tokenizers import Tokenizer, models
+        >>> tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), eos_token="</s>")
+        >>> foreign_specials(Example("text", text="a</s>b"), Template(tokenizer, None, {}))
+        ("'</s>' in a plain text",)
+    """
+    texts = [("a plain text", example.text or "")]
+    for message in example.messages:
+        calls = json.dumps(message.tool_calls, ensure_ascii=False) if message.tool_calls else ""
+        texts.append(
+            (f"a message of role {message.role!r}", "\n".join((message.reasoning or "", message.content, calls)))
+        )
+    return tuple(
+        f"{match.group()!r} in {where}" for where, text in texts for match in template.special_pattern.finditer(text)
+    )

@@ -1,12 +1,12 @@
 """An example as one text with weighted character spans: the last step before tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.data.config import Supervise
 from tasks.data.marks import Place, locate
 from tasks.data.message import Example
-from tasks.data.remarks import remarks
+from tasks.data.remarks import foreign_specials, remarks
 from tasks.data.supervise import message_weights
 from tasks.data.template import Template
 from tasks.data.turns import Turn, find_turns
@@ -24,6 +24,9 @@ class Rendered:
         plain: whether the tokenizer adds its own special tokens and an end-of-text, which a template writes itself.
         lost: what the template left out of the row.
         notes: what else is worth saying about it.
+        speakers: (start, stop, one of SPEAKERS) in characters; the template's own words are in none of them.
+        specials: the special tokens that the row's own texts contain, each with where it stands.
+        weight: of the row, by which the weights of its spans and of its end are multiplied.
     """
 
     text: str
@@ -32,6 +35,9 @@ class Rendered:
     plain: bool = False
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    speakers: tuple[tuple[int, int, str], ...] = ()
+    specials: tuple[str, ...] = ()
+    weight: float = 1.0
 
 
 def render(example: Example, template: Template, supervise: Supervise) -> Rendered:
@@ -43,10 +49,19 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
     """
     if example.format == "preference":
         raise DataError("a preference row (chosen, rejected) needs a loss that compares two answers; none was chosen")
+    specials = foreign_specials(example, template)
     if example.text is not None:
-        return Rendered(example.text, ((0, len(example.text), 1.0),), plain=True)
+        whole = (0, len(example.text))
+        return Rendered(
+            example.text,
+            ((*whole, 1.0),),
+            plain=True,
+            speakers=((*whole, "text"),),
+            specials=specials,
+            weight=example.weight,
+        )
     if not template.exists:
-        return _concatenated(example, supervise)
+        return replace(_concatenated(example, supervise), specials=specials, weight=example.weight)
     tools = list(example.tools) or None
     messages, text = _render(example, template, tools)
     places = locate(messages, text, lambda marked: template.render(marked, tools))
@@ -59,6 +74,7 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
     )
     marked = template.generation_spans(messages, tools)
     spans: list[tuple[int, int, float]] = [(0, len(text), 1.0)] if supervise == "all" else []
+    speakers: list[tuple[int, int, str]] = []
     answer = None
     for n, weight in enumerate(message_weights(example, supervise)):
         if example.messages[n].role == "assistant":
@@ -67,8 +83,10 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
         else:
             own = _other_span(n, text, places[n], template, example.messages[n].weight)
         spans += [(start, stop, weight) for start, stop in own]
+        speakers += _speaker(example.messages[n].role, places[n], turns[n], own)
     lost, notes = remarks(example, places, template, text, tools, messages)
-    return Rendered(text, tuple(spans), answer, False, lost, notes)
+    speakers.sort(key=lambda span: span[2] == "assistant")  # theirs are proven, and come last
+    return Rendered(text, tuple(spans), answer, False, lost, notes, tuple(speakers), specials, example.weight)
 
 
 def _render(example: Example, template: Template, tools: list[Any] | None) -> tuple[list[dict[str, Any]], str]:
@@ -94,7 +112,19 @@ def _concatenated(example: Example, supervise: Supervise) -> Rendered:
         )
     prompt, completion = (message.content for message in example.messages)
     start = 0 if supervise == "all" else len(prompt)
-    return Rendered(prompt + completion, ((start, len(prompt + completion), 1.0),), len(prompt), plain=True)
+    middle, end = len(prompt), len(prompt + completion)
+    speakers = ((0, middle, "user"), (middle, end, "assistant"))
+    return Rendered(prompt + completion, ((start, end, 1.0),), middle, plain=True, speakers=speakers)
+
+
+def _speaker(role: str, place: Place, turn: Turn | None, own: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    """Whose words a message's are: an assistant's whole turn, what is learned of another's, else its content."""
+    name = "system" if role == "developer" else role
+    if turn is not None:
+        return [(turn.start, turn.stop, name)]
+    if own:
+        return [(own[0][0], own[-1][1], name)]
+    return [] if place.start is None or place.stop is None else [(place.start, place.stop, name)]
 
 
 def _answer_spans(

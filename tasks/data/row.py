@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from tasks.data.hints import json_hint
 from tasks.errors import DataError
 
 
@@ -16,7 +17,7 @@ def decode_row(line: bytes, path: str, number: int) -> Any:
         number: the line, counted from 1.
 
     Raises:
-        DataError: bytes that are not UTF-8, a NUL byte, bad JSON, a duplicate key, NaN, or half of a surrogate pair.
+        DataError: bytes that are not UTF-8, a NUL byte, bad JSON, a duplicate key, NaN, or half a surrogate pair.
 
     Example:
         >>> decode_row(b'{"text": "a"}', "a.jsonl", 1)
@@ -31,20 +32,24 @@ def decode_row(line: bytes, path: str, number: int) -> Any:
 def decode_text(data: bytes) -> str:
     """UTF-8 bytes as text; a NUL byte or bytes of another encoding are refused."""
     if b"\0" in data:
-        raise DataError("the line has a NUL byte; the file is damaged, or UTF-16: save it as UTF-8")
+        raise DataError(
+            "the line has a NUL byte; the file is damaged, or UTF-16 without a mark (data.encoding=utf-16-le)"
+        )
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = data[error.start]
-        raise DataError(f"byte {error.start + 1} (0x{byte:02x}) is not UTF-8; if it is Latin-1, convert it") from None
+        where = f"byte {error.start + 1} of the line (0x{byte:02x}) is not UTF-8"
+        raise DataError(f"{where}; if the file is Latin-1 or Windows-1252, say data.encoding=cp1252") from None
 
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text, strictly."""
     try:
-        value = _DECODER.decode(text)
+        # Files with byte order marks that were joined into one have such a mark at the beginning of a line.
+        value = _DECODER.decode(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
-        hint = "; one object per line is wanted, not pretty-printed JSON" if text.strip() in ("{", "[") else ""
+        hint = json_hint(text, error.pos)
         raise DataError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{hint}") from None
     except RecursionError:
         raise DataError("the JSON is nested too deeply") from None

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from tasks.data.chat import check_supervised, read_tools, read_weight
+from tasks.data.chat import check_supervised, read_tools
 from tasks.data.message import Example, Message
+from tasks.data.weight import read_weight
 from tasks.errors import DataError
 
 FROM = {
@@ -12,6 +13,8 @@ FROM = {
     "user": "user",
     "gpt": "assistant",
     "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
     "assistant": "assistant",
     "model": "assistant",
     "system": "system",

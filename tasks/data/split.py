@@ -46,11 +46,12 @@ def held_out(digests: Digests, share: float, most: int) -> NDArray[np.bool_]:
     return np.isin(digests, values[:taken])
 
 
-def duplicates(lines: NDArray[np.int64], digests: Digests) -> int:
-    """How many rows repeat an earlier one; the pieces of one row, which share its line, do not.
+def duplicates(lines: NDArray[np.int64], digests: Digests) -> NDArray[np.int64]:
+    """The lines of rows that repeat an earlier one; the pieces of one row, which share its line, do not.
 
     Example:
-        >>> duplicates(np.array([1, 1, 2, 3]), np.array([5, 5, 3, 5]))
-        1
+        >>> duplicates(np.array([1, 1, 2, 3]), np.array([5, 5, 3, 5])).tolist()
+        [3]
     """
-    return len(np.unique(lines)) - len(np.unique(digests))
+    _, first, of = np.unique(digests, return_index=True, return_inverse=True)
+    return np.unique(lines[lines != lines[first][of]])

@@ -1,10 +1,11 @@
 """Rows of tables: CSV, Parquet, and datasets of the hub. Their readers are imported only where one is used."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tasks.errors import DataError
 
@@ -12,35 +13,40 @@ from tasks.errors import DataError
 _NESTED = ("messages", "conversations", "chosen", "rejected", "prompt", "completion", "history")
 
 
-def read_csv(path: Path) -> Iterator[tuple[int, Any]]:
+def read_csv(file: IO[bytes], path: Path) -> Iterator[tuple[int, Any]]:
     """The rows of a CSV file with a header, each with the line it ends on.
 
+    Args:
+        file: its bytes, UTF-8.
+        path: the file, for errors.
+
     Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "a.csv"
-        >>> _ = path.write_text('prompt,completion\\n"1 + 1","2"\\n')
-        >>> list(read_csv(path))
+        >>> list(read_csv(io.BytesIO(b'prompt,completion\\n"1 + 1","2"\\n'), Path("a.csv")))
         [(2, {'prompt': '1 + 1', 'completion': '2'})]
     """
     csv.field_size_limit(1 << 30)
-    number = 1
+    number = 0
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if len(set(header)) != len(header):
-                raise DataError(f"the header {header} names a column twice", path=path, line=1)
-            for cells in reader:
-                number = reader.line_num
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    reason = f"the row has {len(cells)} cells, the header {len(header)}"
-                    yield number, DataError(reason, path=path, line=number)
-                    continue
-                yield number, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)}
+        reader = csv.reader(text, strict=True)
+        header = next(reader, [])
+        number = 1
+        if len(set(header)) != len(header):
+            raise DataError(f"the header {header} names a column twice", path=path, line=1)
+        for cells in reader:
+            number = reader.line_num
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                reason = f"the row has {len(cells)} cells, the header {len(header)}"
+                yield number, DataError(reason, path=path, line=number)
+                continue
+            yield number, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)}
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"not CSV in UTF-8: {error}", path=path, line=number + 1) from error
+        hint = "; say data.encoding if it is another encoding" if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(f"not CSV in UTF-8: {error}{hint}", path=path, line=number + 1) from error
+    finally:
+        text.detach()  # who opened the file closes it
 
 
 def read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
@@ -81,6 +87,11 @@ def _load_hub(source: str, split: str) -> Any:
 
 
 def _cell(name: str, cell: str) -> Any:
+    if name == "weight":
+        try:
+            return float(cell)
+        except ValueError:
+            return cell
     if name in _NESTED and cell.lstrip().startswith(("[{", '{"')):
         try:
             return json.loads(cell)

@@ -1,13 +1,15 @@
 """The rows of one source as examples, in batches: read, parsed, rendered, and tokenized many at a time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from tasks.data.blocks import Numbered
 from tasks.data.config import Data
 from tasks.data.formats import parse_row
-from tasks.data.read import read_rows
 from tasks.data.render import Rendered, render
+from tasks.data.source import Source
 from tasks.data.split import row_digest
 from tasks.data.stats import Tally
 from tasks.data.template import Template
@@ -23,17 +25,29 @@ _BATCH = 256
 
 
 def tokenize_source(
-    source: str, hub_split: str, data: Data, tokenizer: "PreTrainedTokenizerBase", template: Template, tally: Tally
+    rows: Iterator[Numbered],
+    source: Source,
+    data: Data,
+    tokenizer: "PreTrainedTokenizerBase",
+    template: Template,
+    tally: Tally,
 ) -> Iterator[tuple[int, int, Tokens]]:
     """Yields (line, row digest, tokens) of every row that is trained on; the rest is counted in `tally`.
+
+    Args:
+        rows: those of the source, or some of them.
+        source: where they come from and how they are read, as `Data.sources` gives it.
+        data: the settings.
+        tokenizer: a fast tokenizer.
+        template: its chat template, or another.
+        tally: what is said of the rows; complete when the iterator is used up.
 
     Raises:
         DataError: a row that cannot be trained on as meant, where `data.strict`; with file and line.
     """
-    rows = read_rows(source, hub_split)
     while batch := list(islice(rows, _BATCH)):
         tally.rows += len(batch)
-        prepared = [_prepare(row, data, template) for _, row in batch]
+        prepared = [_prepare(row, source, data, template) for _, row in batch]
         good = [n for n, item in enumerate(prepared) if not isinstance(item, DataError)]
         encoded = dict(zip(good, encode([prepared[n][1] for n in good], tokenizer), strict=True))  # type: ignore[index]
         for n, (line, _) in enumerate(batch):
@@ -41,10 +55,13 @@ def tokenize_source(
             try:
                 if isinstance(item, DataError):
                     raise item
+                if item[1].weight == 0:
+                    tally.drop("the row's own weight is 0", line)
+                    continue
                 pieces = _pieces(encoded[n], item[0], data)
             except DataError as error:
                 if data.strict:
-                    raise DataError(error.reason, path=source, line=line) from error
+                    raise DataError(_with_the_way_out(error.reason), path=source.path, line=line) from error
                 tally.drop(error.reason, line)
                 continue
             if not pieces:
@@ -55,11 +72,18 @@ def tokenize_source(
             yield from ((line, digest, piece) for piece in pieces)
 
 
-def _prepare(row: object, data: Data, template: Template) -> tuple[str, Rendered] | DataError:
+def _with_the_way_out(reason: str) -> str:
+    """The reason of a strict run's end, with how to go on without such rows."""
+    return reason if "data.strict" in reason else f"{reason} (data.strict=false leaves such rows out and counts them)"
+
+
+def _prepare(row: object, source: Source, data: Data, template: Template) -> tuple[str, Rendered] | DataError:
     if isinstance(row, DataError):
         return row
     try:
-        example = parse_row(row, data.format, data.columns)
+        example = parse_row(
+            row, source.format or data.format, data.columns if source.columns is None else source.columns
+        )
         return example.format, render(example, template, data.supervise)
     except DataError as error:
         return error
@@ -79,6 +103,7 @@ def _pieces(tokens: Tokens, format: str, data: Data) -> list[Tokens]:
     if data.truncate == "split":
         if format != "text":
             raise DataError(f"data.truncate=split is for rows of plain text, and this one is {format}")
-        pieces = split(tokens.ids, tokens.weights, data.max_tokens)
-        return [Tokens(ids, weights, 0, tokens.lost, tokens.notes) for ids, weights in pieces]
+        step, cuts = data.max_tokens - 1, split(tokens.ids, tokens.weights, data.max_tokens)
+        said = [tokens.speakers[n * step : n * step + data.max_tokens] for n in range(len(cuts))]
+        return [replace(tokens, ids=i, weights=w, speakers=s) for (i, w), s in zip(cuts, said, strict=True)]
     return [fit(tokens, data.max_tokens, data.truncate)]

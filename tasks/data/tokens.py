@@ -1,13 +1,15 @@
 """Tokens: ids and the weight of each as a target; and the way there from one raw row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tasks.data.config import Format, Supervise
 from tasks.data.formats import parse_row
+from tasks.data.message import SPEAKERS
 from tasks.data.render import Rendered, render
 from tasks.data.template import Template
 from tasks.data.truncate import Cut, truncate
@@ -29,6 +31,8 @@ class Tokens:
             prompt and the rest its reference answer; 0 for plain text.
         lost: what the chat template left out of the row: tool calls, tools, whole messages.
         notes: what else it did, or what the row holds, that a person should know.
+        speakers: whose words each token holds, a byte each, an index of SPEAKERS; empty where that is not known.
+        specials: the special tokens that the row's own texts contain, each with where it stands.
     """
 
     ids: list[int]
@@ -36,6 +40,8 @@ class Tokens:
     prompt_length: int = 0
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    speakers: bytes = b""
+    specials: tuple[str, ...] = ()
 
 
 def tokenize_row(
@@ -97,7 +103,8 @@ def fit(tokens: Tokens, max_tokens: int | None, cut: Cut) -> Tokens:
     if max_tokens is not None and len(tokens.ids) > max_tokens:
         ids, weights, start = truncate(tokens.ids, tokens.weights, max_tokens, cut)
         prompt = min(max(tokens.prompt_length - start, 0), len(ids))
-        tokens = Tokens(ids, weights, prompt, tokens.lost, tokens.notes)
+        speakers = tokens.speakers[start : start + len(ids)]
+        tokens = replace(tokens, ids=ids, weights=weights, prompt_length=prompt, speakers=speakers)
         if not any(tokens.weights):
             raise DataError(f"no supervised token is left of the {max_tokens} tokens of {cut}; raise data.max_tokens")
     if not any(tokens.weights):
@@ -123,19 +130,26 @@ def encode(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -
 
 
 def _weighted(rendered: Rendered, ids: list[int], offsets: Any, eos: int | None) -> Tokens:
-    edges = np.asarray(offsets, np.int64).reshape(-1, 2)
+    edges = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(ids)).reshape(-1, 2)
     starts, stops = edges[:, 0], edges[:, 1]
     weights = np.zeros(len(ids), np.float64)
     for start, stop, weight in rendered.spans:
         weights[(starts < stop) & (stops > start)] = weight
+    speakers = np.zeros(len(ids), np.uint8)
+    for start, stop, name in rendered.speakers:
+        speakers[(starts < stop) & (stops > start)] = SPEAKERS.index(name)
     answer = 0
     if rendered.answer is not None:
         after = np.flatnonzero(stops > rendered.answer)
         answer = int(after[0]) if len(after) else len(ids)
     if rendered.plain and eos is not None and ids[-1:] != [eos]:
         # The tokenizer of a base model does not write the end of a text; without it a model never learns to stop.
-        ids, weights = [*ids, eos], np.append(weights, 1.0)
+        ids, weights, speakers = [*ids, eos], np.append(weights, 1.0), np.append(speakers, np.uint8(0))
     elif rendered.plain and eos is not None:
         weights[-1] = 1.0
+    if rendered.plain and rendered.speakers and ids[-1:] == [eos]:
+        speakers[-1] = SPEAKERS.index(rendered.speakers[-1][2])  # who speaks last ends the text
     weights[:1] = 0.0
-    return Tokens(ids, weights.tolist(), answer, rendered.lost, rendered.notes)
+    weights *= rendered.weight
+    said = speakers.tobytes()
+    return Tokens(ids, weights.tolist(), answer, rendered.lost, rendered.notes, said, rendered.specials)

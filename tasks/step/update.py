@@ -15,6 +15,7 @@ from tasks.lora.attach import draw_dropout
 from tasks.loss import LossSum
 from tasks.model.family import blocks
 from tasks.optim import AdamW, clip, load_state
+from tasks.settings import Train
 from tasks.step.forward import Arrays, Forward
 
 
@@ -109,6 +110,11 @@ class Update:
             return self._forward(arrays)
 
         return total
+
+
+def is_compiled(train: Train) -> bool:
+    """Whether the step is compiled: as `train.compile` says, or else on a GPU."""
+    return mx.default_device() == mx.gpu if train.compile is None else train.compile
 
 
 def named(tree: Any) -> dict[str, mx.array]:

@@ -10,7 +10,7 @@ from tests.tiny import any_model
 def test_on_the_machine_that_trained_the_difference_is_none(options, trained):
     finding = check(Subject(*trained("qwen3", **options)))
     assert finding.passed
-    assert finding.detail.startswith("max |d| 0 over 48 tokens, ")
+    assert finding.detail.startswith("max |d| 0 over 48 tokens; ")
 
 
 def test_another_strength_is_noticed(trained):

@@ -1,11 +1,14 @@
 import mlx.core as mx
 import pytest
 
-from tasks.adapter import adapter_parameters
+from tasks.adapter import adapter_parameters, record_probe
 from tasks.check import CHECKS, Subject
-from tasks.check.subject import trainable
+from tasks.check.subject import agreement, trainable
 from tasks.errors import AdapterError
+from tasks.lora.attach import adapted_layers
 from tasks.model import Model
+from tasks.model.load import load_base
+from tests.tiny import attach_random
 
 
 def test_the_table_names_each_check_by_its_file():
@@ -46,3 +49,16 @@ def test_the_rounding_unit_is_the_base_s_though_the_adapter_is_float32(options, 
 def test_what_cannot_be_loaded_says_so(trained, tmp_path):
     with pytest.raises(AdapterError, match="no such directory"):
         _ = Subject(tmp_path / "absent", Model(path=trained()[1].path)).model
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_adapter_of_another_strength_does_not_agree(dtype, model_folder):
+    model = load_base(Model(path=str(model_folder(dtype=dtype)))).model
+    attach_random(model)
+    first, again = (record_probe(model, list(range(1, 40))) for _ in range(2))
+    for layer in adapted_layers(model).values():
+        layer.scale *= 2
+    twice = record_probe(model, list(range(1, 40)))
+    eps = {"float32": 2.0**-23, "bfloat16": 2.0**-7}[dtype]
+    assert agreement(first, again, eps).passed
+    assert not agreement(first, twice, eps).passed

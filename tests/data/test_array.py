@@ -33,7 +33,10 @@ def test_elements_are_numbered_by_their_line():
         (b'[{"a": 1}', "end of the file"),
         (b'[{"a": 1} {"a": 2}]', "must be"),
         (b'[{"a": 1},]', "must be"),
-        (b"[1]", "must be"),
+        (b'[,{"a": 1}]', "must be"),
+        (b'[{"a": 1}', "cut off"),
+        (b'[{"a": "', "not JSON: Unterminated string"),
+        (b"[", "cut off"),
         (b'[{"a": 1}] x', "follows"),
         (b'[{"a": }]', "not JSON"),
         (b'[{"a": "\xe9"}]', "not UTF-8"),
@@ -47,3 +50,30 @@ def test_broken_arrays_are_refused(content: bytes, reason: str):
 def test_a_bad_element_is_passed_on():
     read = list(read_array(io.BytesIO(b'[{"a": 1, "a": 2}, {"a": NaN}, {"a": 3}]'), "a.json"))
     assert [isinstance(row, DataError) for _, row in read] == [True, True, False]
+
+
+def test_elements_of_any_kind_are_passed_on():
+    assert [row for _, row in read_array(io.BytesIO(b'[1, "a", null, [2], 12.5]'), "a.json")] == [
+        1,
+        "a",
+        None,
+        [2],
+        12.5,
+    ]
+
+
+def test_the_file_is_not_read_to_its_end_for_an_element_that_is_broken():
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert self.tell() < 1 << 22, "too much was read"
+            return super().read(size)
+
+    rows = read_array(Endless(b'[{"a": 1},\n{"a": x},\n' + b'{"a": 1},\n' * (1 << 20)), "a.json")
+    with pytest.raises(DataError, match=r"a\.json:2: not JSON"):
+        list(rows)
+
+
+def test_an_element_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(array, "_LONGEST", 1 << 22)
+    with pytest.raises(DataError, match="longer than 4 MiB"):
+        list(read_array(io.BytesIO(b'[{"a": "' + b"x" * (1 << 24)), "a.json"))

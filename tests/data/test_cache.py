@@ -1,13 +1,17 @@
 """The token cache: reused while nothing changed, rebuilt when anything did."""
 
 import json
+import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.data import Data, TokenCache, build_cache, tokenize_row
+from tasks.data import Data, TokenCache, build_cache, digests, tokenize_row
+from tasks.data import cache as cache_room
 from tasks.errors import DataError
 from tests.data.families import TEMPLATES
 
@@ -68,7 +72,7 @@ def test_reused_and_told_from_every_other(build: Callable[..., TokenCache], tmp_
     assert len({other.fingerprint for other in [first, *others]}) == 8
 
 
-@pytest.mark.parametrize("file", ["train.ids.u32", "train.weights.f32", "valid.index.npy", "manifest.json"])
+@pytest.mark.parametrize("file", ["train.00000.tokens", "train.shards.npy", "valid.index.npy", "manifest.json"])
 def test_damage_is_noticed_and_rebuilt(build: Callable[..., TokenCache], file: str):
     cache = build()
     path = cache.path / file
@@ -78,6 +82,70 @@ def test_damage_is_noticed_and_rebuilt(build: Callable[..., TokenCache], file: s
     assert path.read_bytes() == content
     path.unlink()
     assert not build().reused
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if two seconds had passed since every file was written."""
+    monkeypatch.setattr(digests, "_SETTLED", -(10**18))
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_start_reads_neither_the_source_nor_the_cache(build: Callable[..., TokenCache], monkeypatch):
+    build(valid_share=0.5)
+    build(valid_share=0.5)
+
+    def read(path: Path) -> str:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(digests, "file_digest", read)
+    assert build(valid_share=0.5).reused
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_byte_flipped_and_the_time_set_back_is_noticed_and_rebuilt(build: Callable[..., TokenCache]):
+    build()
+    path = build().path / "train.00000.tokens"
+    content, before = path.read_bytes(), path.stat()
+    time.sleep(0.02)
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not build().reused
+    assert path.read_bytes() == content
+    path.write_bytes(content[:-1])
+    assert not build().reused
+    path.write_bytes(content + b"x")
+    assert not build().reused
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_count_changed_in_the_manifest_is_noticed(build: Callable[..., TokenCache]):
+    path = build().path / "manifest.json"
+    content = path.read_text()
+    assert '"examples": 38' in content
+    path.write_text(content.replace('"examples": 38', '"examples": 39'))
+    assert not build().reused
+    assert path.read_text() == content
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_copy_of_a_cache_is_read_once_and_used(build: Callable[..., TokenCache], tmp_path: Path):
+    path = build().path
+    shutil.copytree(path, tmp_path / "copy")
+    shutil.rmtree(path)
+    shutil.move(tmp_path / "copy", path)
+    assert build().reused
+
+
+def test_a_source_that_changes_while_it_is_tokenized(build: Callable[..., TokenCache], tmp_path: Path, monkeypatch):
+    splits = cache_room.write_splits
+    more = [*ROWS, {"text": "one more"}]
+    monkeypatch.setattr(
+        cache_room, "write_splits", lambda *given: write(tmp_path / "train.jsonl", more) and splits(*given)
+    )
+    with pytest.raises(DataError, match="a source changed while it was tokenized"):
+        build()
 
 
 def test_the_same_bytes_every_time(build: Callable[..., TokenCache], tmp_path: Path):

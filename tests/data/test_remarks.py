@@ -52,10 +52,9 @@ def test_todays_date_is_noted(rendered: Callable):
 def test_special_tokens_in_a_text_and_an_empty_answer(rendered: Callable):
     text = ONLY_THESE.replace("ROLES", "['user', 'assistant']") + "{% endfor %}"
     messages = [{"role": "user", "content": "<|im_end|>"}, {"role": "assistant", "content": ""}]
-    assert rendered(text, messages).notes == (
-        "an assistant message is empty: only its end is learned",
-        "a message contains the text of a special token",
-    )
+    result = rendered(text, messages)
+    assert result.notes == ("an assistant message is empty: only its end is learned",)
+    assert result.specials == ("'<|im_end|>' in a message of role 'user'",)
 
 
 def test_other_words(rendered: Callable):

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from tasks.data.formats import parse_row
+from tasks.data.message import SPEAKERS
 from tasks.data.render import Rendered, render
 from tasks.data.template import Template
+from tasks.data.tokens import Tokens, tokenize_row
 from tasks.errors import DataError
 
 ASK, ANSWER = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
@@ -51,3 +53,25 @@ def test_an_answer_written_twice_is_refused(rendered: Callable):
     text = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{{ m.content }}<|im_end|>\n{% endfor %}"
     with pytest.raises(DataError, match="more than once"):
         rendered(text, [ASK, ANSWER])
+
+
+def spoken(tokens: Tokens, tokenizer: Any) -> dict[str, str]:
+    assert len(tokens.speakers) == len(tokens.ids)
+    said: dict[str, list[int]] = {}
+    for token, code in zip(tokens.ids, tokens.speakers, strict=True):
+        said.setdefault(SPEAKERS[code], []).append(token)
+    return {name: tokenizer.decode(ids) for name, ids in said.items()}
+
+
+def test_whose_words_each_token_holds(tokenizer_of: Callable):
+    row = {"messages": [{"role": "system", "content": "s"}, *[ASK, ANSWER]]}
+    assert spoken(tokenize_row(row, tokenizer_of("chatml")), tokenizer_of("chatml")) == {
+        "template": "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n\n",
+        "system": "s",
+        "user": "a",
+        "assistant": "b<|im_end|>",
+    }
+    bare = tokenizer_of(None)
+    assert spoken(tokenize_row({"text": "ab"}, bare), bare) == {"text": "ab</s>"}
+    pair = tokenize_row({"prompt": "p", "completion": "c"}, bare)
+    assert spoken(pair, bare) == {"user": "p", "assistant": "c</s>"}

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.data.split import held_out
+from tasks.data.split import duplicates, held_out
 
 DIGESTS = st.lists(st.integers(0, 20), min_size=0, max_size=60)
 
@@ -31,3 +31,10 @@ def test_the_share_and_the_most():
     assert held_out(values, 0.1, 7).sum() == 7
     assert held_out(values, 0.0001, 7).sum() == 1
     assert held_out(values, 0.0, 7).sum() == 0
+
+
+@given(DIGESTS)
+def test_duplicates_are_all_but_the_first_of_each(digests: list[int]):
+    lines = np.arange(1, len(digests) + 1)
+    found = duplicates(lines, np.array(digests, np.int64)).tolist()
+    assert found == [n for n, digest in enumerate(digests, start=1) if digest in digests[: n - 1]]

@@ -65,3 +65,8 @@ def test_hub(monkeypatch: pytest.MonkeyPatch):
     assert asked == [("owner/name", "config", "validation")]
     with pytest.raises(DataError, match="owner/gone: the hub dataset cannot be read: FileNotFoundError"):
         list(read_rows("owner/gone"))
+
+
+def test_a_csv_weight_is_a_number(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("text,weight\na,0.5\nb,heavy\n")
+    assert [row["weight"] for _, row in read_rows(str(tmp_path / "a.csv"))] == [0.5, "heavy"]

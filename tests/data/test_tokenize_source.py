@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.data import Data
+from tasks.data.read import read_rows
 from tasks.data.stats import Tally
 from tasks.data.template import Template
 from tasks.data.tokenize_source import tokenize_source
@@ -16,7 +17,9 @@ from tasks.errors import DataError
 
 def run(data: Data, tokenizer: Any) -> tuple[list, Tally]:
     tally = Tally()
-    return list(tokenize_source(data.train, "train", data, tokenizer, Template(tokenizer, None, {}), tally)), tally
+    (source,) = data.sources("train")
+    rows = read_rows(source.path, encoding=source.encoding)
+    return list(tokenize_source(rows, source, data, tokenizer, Template(tokenizer, None, {}), tally)), tally
 
 
 def test_malformed_rows_by_their_verdicts(shared_data: Path, bank_tokenizer: Callable):

@@ -95,7 +95,7 @@ def test_a_header_inside_a_users_text_is_not_one(name: str, tokenizer_of: Callab
     runs = supervised_text(tokens, tokenizer)
     assert len(runs) == 2
     assert not any("INJECTED" in run for run in runs)
-    assert "a message contains the text of a special token" in tokens.notes
+    assert any("in a message of role 'user'" in special for special in tokens.specials)
 
 
 def chat(*contents: str, **last: Any) -> dict[str, Any]:
@@ -186,12 +186,13 @@ def test_nothing_supervised_is_an_error(tokenizer_of: Callable):
 )
 def test_fit_keeps_one_length_and_something_to_learn(weights: list[float], most: int, cut: Any):
     weights = [0.0, *weights]
-    tokens = Tokens(list(range(len(weights))), weights, 1)
+    tokens = Tokens(list(range(len(weights))), weights, 1, speakers=bytes(range(len(weights))))
     try:
         short = fit(tokens, most, cut)
     except DataError:
         return
     assert len(short.ids) == len(short.weights) == min(most, len(weights))
+    assert short.speakers == bytes(short.ids)
     assert any(short.weights)
     assert short.weights[0] == 0
     assert 0 <= short.prompt_length <= len(short.ids)

@@ -9,6 +9,7 @@ QUICK = [
     "+experiment=quickstart",
     "verify=quick",
     "train.steps=3",
+    "optim.warmup=1",
     "train.eval_every=2",
     "evaluate.examples=8",
     "evaluate.generate=4",

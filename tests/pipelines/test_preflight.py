@@ -42,3 +42,9 @@ def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(ConfigError, match="empty"):
         preflight([f"data.train={tmp_path / 'rows.jsonl'}", STARTER])
+
+
+def test_every_source_of_a_mixture_is_looked_for() -> None:
+    with pytest.raises(ConfigError) as caught:
+        preflight(["data.train=[no.jsonl,{path: nor.jsonl, weight: 3},owner/rows]", STARTER])
+    assert all(f"data.train: {name}: no such file" in str(caught.value) for name in ("no.jsonl", "nor.jsonl"))

@@ -1,0 +1,58 @@
+"""What is probably meant by a row that cannot be read, for the end of its error's message."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_STARTS = {
+    "'": "JSON strings stand in double quotes",
+    "/": "JSON has no comments",
+    "#": "JSON has no comments",
+    "N": "write null, not None",
+    "T": "write true, not True",
+    "F": "write false, not False",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "JSON strings stand in straight double quotes",
+}
+
+
+def json_hint(text: str, at: int) -> str:
+    """What is probably wrong at the character where the JSON decoder gave up; "" where nothing can be said.
+
+    Example:
+        >>> json_hint("{'a': 1}", 1)
+        '; JSON strings stand in double quotes'
+        >>> json_hint('{"a": 1,}', 8)
+        '; is there a comma too many?'
+    """
+    found, before, after = text[at : at + 1], text[:at].rstrip(), text[at:].lstrip()
+    if text.strip() in ("{", "[", '{"', "}", "]", "},"):
+        return "; one object must stand on each line, not pretty-printed JSON"
+    if found in _STARTS:
+        return f"; {_STARTS[found]}"
+    if found in ("}", "]", ",") and before.endswith((",", "[", "{")):
+        return "; is there a comma too many?"
+    if "\r" in text[:at].rstrip("\r\n \t") or text[at - 1 : at] == "\r":
+        return "; a carriage return alone stands between two rows, save the file with line feeds"
+    if before.endswith(("}", "]")) and after.startswith(("{", "[")):
+        return "; two rows stand on one line"
+    if found and found < " ":
+        return "; a line end or tab inside a string is written \\n or \\t"
+    return ""
+
+
+def columns_hint(row: Mapping[str, Any], known: set[str]) -> str:
+    """What is probably meant by a row whose columns are no format's.
+
+    Example:
+        >>> columns_hint({"Messages": []}, {"messages"})
+        "; is 'Messages' meant as 'messages'? say data.columns={messages: 'Messages'}"
+    """
+    for name in row:
+        plain = name.strip().lower()
+        if plain in known and plain != name:
+            return f"; is {name!r} meant as {plain!r}? say data.columns={{{plain}: {name!r}}}"
+    if {"role", "content"} <= set(row) or {"from", "value"} <= set(row):
+        return "; this is one message, a row holds the list of them: {'messages': [...]}"
+    only = next(iter(row.values()), None)
+    if len(row) == 1 and isinstance(only, list) and only and isinstance(only[0], dict):
+        return f"; the rows seem to stand inside {next(iter(row))!r}: save that list alone"
+    return ""

@@ -1,0 +1,59 @@
+"""One source of rows: a file or a hub dataset, what of it is read, and its share of a mixture."""
+
+import codecs
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from tasks.artifact import Record
+
+Format = Literal["auto", "text", "chat", "completions", "alpaca", "sharegpt", "preference"]
+
+
+def _known_columns(columns: dict[str, str]) -> dict[str, str]:
+    known = {"text", "messages", "prompt", "completion", "system", "tools", "instruction", "input", "output"}
+    known |= {"conversations", "chosen", "rejected", "weight"}
+    if unknown := sorted(set(columns) - known):
+        raise ValueError(f"columns: {unknown} are no names of ours; choose from {sorted(known)}")
+    return columns
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        known = codecs.lookup(name)
+        # What is no text encoding, or has no bytes for a line end that are its own, cannot hold lines of JSON.
+        usable = b"{\n".decode(name) == "{\n" or "{\n".encode(name).decode(name) == "{\n"
+    except (LookupError, UnicodeError):
+        raise ValueError(f"{name!r} is no text encoding; say utf-8, utf-16, latin-1, cp1252 ...") from None
+    if not usable or "escape" in known.name or known.name in ("idna", "punycode", "utf-7", "undefined"):
+        raise ValueError(f"{name!r} is no encoding of files; say utf-8, utf-16, latin-1, cp1252 ...")
+    return known.name
+
+
+Columns = Annotated[dict[str, str], AfterValidator(_known_columns)]
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+
+
+class Source(Record):
+    """A source of rows.
+
+    Args:
+        path: a file, or the id of a hub dataset, `owner/name` or `owner/name:config`.
+        weight: its share of what is trained on, against those of the other sources; 1 where another one has a weight
+            and this one has none. Where none has one, every row of every source is trained on once.
+        split: the split of a hub dataset, such as `train_sft` or `train[:10%]`; None for the usual one.
+        format: like `data.format`, for this source alone; None for what `data.format` says.
+        columns: like `data.columns`, for this source alone; None for what `data.columns` says.
+        encoding: like `data.encoding`, for this source alone; None for what `data.encoding` says.
+
+    Example:
+        >>> Source(path="chat.jsonl", weight=3.0).weight
+        3.0
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    weight: Annotated[float, Field(gt=0)] | None = None
+    split: Annotated[str, Field(min_length=1)] | None = None
+    format: Format | None = None
+    columns: Columns | None = None
+    encoding: Encoding | None = None

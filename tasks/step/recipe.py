@@ -1,0 +1,37 @@
+"""How to train: everything that shapes the result, apart from the base and the rows."""
+
+from tasks.artifact import Record
+from tasks.batch import Bucketed, Packed, Padded
+from tasks.lora import LoRA, RsLoRA
+from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
+from tasks.memory import Memory
+from tasks.optim import AdamW
+from tasks.settings import Train
+
+
+class Recipe(Record):
+    """The settings of one training, decoded.
+
+    Attributes:
+        rule: the LoRA rule.
+        layout: how examples become batches.
+        loss: what is summed.
+        optim: the optimizer and its schedule.
+        memory: limits, gradient checkpointing, how many logits at a time.
+        train: accumulation, validation, checkpoints.
+        steps: optimizer steps of the whole run.
+        seed: of the order of the rows and of dropout.
+    """
+
+    rule: LoRA | RsLoRA
+    layout: Packed | Padded | Bucketed
+    loss: CrossEntropy | MaskedCrossEntropy | MSE
+    optim: AdamW
+    memory: Memory
+    train: Train
+    steps: int
+    seed: int
+
+    def due(self, step: int, every: int | None) -> bool:
+        """Whether something that is done every so many steps is done after this one; the last step always counts."""
+        return step == self.steps or (every is not None and step % every == 0)
