@@ -7,6 +7,9 @@ from pipelines.config import Run, compose
 from tasks.artifact import read_manifest
 from tasks.errors import ConfigError
 
+FILES = ("adapter_config.json", "adapters.safetensors")
+"""What every adapter directory holds, ours and mlx-lm's."""
+
 
 def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[Path, Run]:
     """The adapter directory that `adapter=DIR` names, and the run of its base and of the other overrides.
@@ -16,7 +19,7 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
         held_out: the command reads `data.valid` (or `data.test`) and nothing else of `data`.
 
     Raises:
-        ConfigError: no adapter=DIR, or nothing says what its base is.
+        ConfigError: no adapter=DIR, one that is no adapter's directory, or nothing says what its base is.
     """
     given = [o.partition("=")[2] for o in overrides if o.startswith("adapter=")]
     rest = [o for o in overrides if not o.startswith("adapter=")]
@@ -25,6 +28,10 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
     folder = Path(given[0]).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"adapter={given[0]}: there is no such directory")
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
+        inside = folder / "adapter"
+        hint = f"did you mean adapter={inside}?" if inside.is_dir() else "is it an adapter's directory?"
+        raise ConfigError(f"adapter={given[0]}: it holds no {' and no '.join(missing)}; {hint}")
     base = (read_manifest(folder) or {}).get("model")
     if base is None and not any(o.startswith("model") for o in rest):
         raise ConfigError(f"adapter={given[0]}: it has no manifest.json that names its base; say model.path=...")

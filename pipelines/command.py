@@ -6,19 +6,34 @@ handed to Hydra, which composes the same groups and calls back for each job.
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 
-from pipelines.config import CONF, lenient
+from pipelines.config import CONF, compose_plain, job_overrides, lenient, without_sweeps
 from tasks.errors import GraftlineError, Interrupted
 
 Check = Callable[[Sequence[str]], Any]
+_VALUED = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
+_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
+_COMPLETION = {"--shell-completion", "-sc"}
+_ELSEWHERE = {
+    "--help",
+    "-h",
+    "--hydra-help",
+    "--version",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--config-dir",
+    "-cd",
+}
+"""Flags with which our own configuration is not what is composed."""
 
 
 def command(module: str, check: Check, *, flags: bool = True) -> NoReturn:
@@ -30,6 +45,9 @@ def command(module: str, check: Check, *, flags: bool = True) -> NoReturn:
         flags: whether Hydra's own flags make sense for this command.
     """
     arguments = sys.argv[1:]
+    if not flags and {"--help", "-h"} & set(arguments):
+        print(sys.modules["__main__"].__doc__)
+        sys.exit(0)
     try:
         if flags and any(argument.startswith("-") for argument in arguments):
             _with_hydra(module, check, arguments)
@@ -60,24 +78,31 @@ def _run(module: str, check: Check, overrides: Sequence[str]) -> None:
 def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
     """Hydra parses the flags; each job comes back as its list of overrides."""
 
-    def job(raw: DictConfig) -> None:
-        task = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-        assert isinstance(task, list)
+    def job(_: Any) -> None:
         try:
-            _run(module, check, [str(override) for override in task])
+            _run(module, check, job_overrides())
         except GraftlineError as error:
             _say(error)
             sys.exit(_code(error))  # Hydra prints a traceback for an exception, none for an exit
 
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    values = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
-    overrides, kept, previous = [], [], ""
-    for argument in arguments:
-        is_value = previous in values
-        (kept if argument in flags or is_value else overrides).append(argument)
-        previous = argument
-    sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
+    kept, overrides = _split(arguments)
+    if not _COMPLETION & set(arguments):
+        if not _ELSEWHERE & set(kept):
+            compose_plain(without_sweeps(overrides))  # a mistake is said in our words, not in twelve lines of Hydra's
+        sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
+    elif line := os.environ.get("COMP_LINE"):  # Hydra knows `python FILE` and `APP`, not `python -m MODULE`
+        os.environ["COMP_LINE"] = re.sub(r"^.*?-m\s+pipelines\.\w+", "graftline", line)
     hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their values, and the overrides."""
+    kept, overrides, previous = [], [], ""
+    for argument in arguments:
+        is_value = previous in _VALUED or (previous in ("--info", "-i") and argument in _INFO)
+        (kept if argument.startswith("-") or is_value else overrides).append(argument)
+        previous = argument
+    return kept, overrides
 
 
 def _say(error: GraftlineError) -> None:

@@ -8,23 +8,25 @@ import difflib
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError
 
+from pipelines.explain import explain, explain_hydra
 from tasks.artifact import Record
 from tasks.batch import Bucketed, Packed, Padded
+from tasks.blas import blas_problem
 from tasks.data import Data
 from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
@@ -46,7 +48,7 @@ class Run(Record):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     run_dir: str | None
-    resume: Literal["auto", "never"]
+    resume: Literal["auto", "never", "extend"]
     gpu_lock: Literal["wait", "fail"]
     orchestrate: bool
     sinks: tuple[SinkName, ...]
@@ -72,6 +74,8 @@ def compose(overrides: Sequence[str] = ()) -> Run:
         >>> compose(["+experiment=quickstart", "lora.rank=4"]).lora.rank
         4
     """
+    if problem := blas_problem():
+        raise ConfigError(problem)
     return decode(compose_plain(overrides))
 
 
@@ -84,9 +88,26 @@ def compose_plain(overrides: Sequence[str] = ()) -> dict[str, Any]:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 return to_plain(hydra_compose("config", overrides=lenient(overrides)))
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_hydra_message(error)) from error
+            raise ConfigError(explain_hydra(error, CONF)) from error
         finally:
             GlobalHydra.instance().hydra = outer
+
+
+def job_overrides() -> list[str]:
+    """The overrides of the job that Hydra calls back for, as they were typed."""
+    task = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(task, list)
+    return [str(override) for override in task]
+
+
+def without_sweeps(overrides: Sequence[str]) -> list[str]:
+    """The overrides that ask for one value, which can be composed before a sweep begins.
+
+    Example:
+        >>> without_sweeps(["lora.rank=4,8", "optim.lr=range(1,3)", "+experiment=quickstart"])
+        ['+experiment=quickstart']
+    """
+    return [o for o in overrides if not _parse(o).is_sweep_override()]
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -94,7 +115,7 @@ def to_plain(config: Any) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(_hydra_message(error)) from error
+        raise ConfigError(explain_hydra(error, CONF)) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items() if key != "hydra"}
 
@@ -176,7 +197,7 @@ def decode(plain: dict[str, Any]) -> Run:
     try:
         return Run.model_validate_json(json.dumps(plain))
     except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors()]
+        problems = [explain(detail, Run) for detail in error.errors()]
         if len(problems) == 1:
             raise ConfigError(problems[0]) from None
         raise ConfigError(f"{len(problems)} problems in the configuration:\n  " + "\n  ".join(problems)) from None
@@ -191,72 +212,3 @@ def _parse(override: str) -> Override:
         return OverridesParser.create().parse_override(override)
     except HydraException as error:
         raise ConfigError(f"cannot read the override {override!r}; write key=value, as in lora.rank=16") from error
-
-
-def _problem(detail: ErrorDetails) -> str:
-    path, known = _path(detail["loc"]), list(_keys(Run))
-    key, value = ".".join(path), detail["input"]
-    shown = json.dumps(value) if not isinstance(value, dict | list) or len(json.dumps(value)) < 60 else "..."
-    match detail["type"]:
-        case "extra_forbidden":
-            room = [k for k in known if k.rpartition(".")[0] == ".".join(path[:-1])]
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(room)}"
-            return f"{key}={shown}: there is no such key; {hint}"
-        case "missing":
-            return f"{key} is missing; give {key}=..."
-        case "union_tag_invalid" | "union_tag_not_found":
-            context = detail.get("ctx", {})
-            return (
-                f"{key}.kind={json.dumps(context.get('tag'))}: choose from {context.get('expected_tags', 'the kinds')}"
-            )
-        case _ if value is None:
-            return f"{key} is not given; say {key}=..."
-        case _:
-            return f"{key}={shown}: {detail['msg'].removeprefix('Value error, ')}"
-
-
-def _path(loc: tuple[int | str, ...]) -> list[str]:
-    """Where an error is, without the tags that pydantic puts in for a union's member."""
-    path: list[str] = []
-    node: Any = Run
-    for part in loc:
-        members = _members(node)
-        kinds = [k for m in members if "kind" in m.model_fields for k in get_args(m.model_fields["kind"].annotation)]
-        if part in kinds and not any(part in m.model_fields for m in members):
-            continue
-        path.append(str(part))
-        owner = next((m for m in members if part in m.model_fields), None)
-        node = owner.model_fields[str(part)].annotation if owner else None
-    return [
-        part
-        for part in path
-        if not re.search(r"[\[(]", part) and part not in ("int", "float", "str", "constrained-str")
-    ]
-
-
-def _keys(node: Any, prefix: str = "") -> Iterator[str]:
-    for member in _members(node):
-        for name, field in member.model_fields.items():
-            yield prefix + name
-            yield from _keys(field.annotation, f"{prefix}{name}.")
-
-
-def _members(node: Any) -> list[type[BaseModel]]:
-    if isinstance(node, type) and issubclass(node, BaseModel):
-        return [node]
-    if get_origin(node) is Annotated or get_origin(node) is Union or type(node).__name__ == "UnionType":
-        return [member for arg in get_args(node) for member in _members(arg)]
-    return []
-
-
-def _hydra_message(error: Exception) -> str:
-    text = str(error)
-    if found := re.search(r"Could not find '(\w+)/([^']*)'", text):
-        group, choice = found.groups()
-        options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-        near = difflib.get_close_matches(choice, options, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{group}={choice}: there is no such choice; {hint}choose from {', '.join(options)}"
-    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return f"the configuration cannot be composed: {first}"

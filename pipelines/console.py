@@ -2,12 +2,17 @@
 
 import logging
 import os
+import re
 from typing import Any
 
 from rich.console import Console
 
 from pipelines.report import headline
 from tasks.errors import GraftlineError
+
+_FAILED = re.compile(
+    r"Finished in state Failed\(.*\b(" + "|".join(k.__name__ for k in GraftlineError.__subclasses__()) + "):"
+)
 
 
 def show_log() -> None:
@@ -22,6 +27,7 @@ def embedded_server_notice() -> None:
     from prefect.settings import PREFECT_API_URL
 
     quiet_user_errors()
+    say_errors_once()
     if not PREFECT_API_URL.value() and not os.environ.get("PREFECT_API_URL"):
         Console(stderr=True).print(
             "no Prefect server is configured, so a private one is started for this run (about 10 s); "
@@ -39,10 +45,22 @@ def quiet_user_errors() -> None:
         if isinstance(error, GraftlineError):
             record.exc_info, record.exc_text = None, None
             record.msg, record.args = "%s", (str(error),)
+            record.told = True
         return True
 
     for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(without_traceback)
+
+
+def say_errors_once() -> None:
+    """Keeps out of the terminal what the command says at its end; the Prefect UI is told of it all the same."""
+
+    def not_told(record: logging.LogRecord) -> bool:
+        return not hasattr(record, "told") and not _FAILED.search(record.getMessage())
+
+    for name in ("", "prefect"):  # Prefect puts the terminal's handler at the root; those of its children are the UI's
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(not_told)
 
 
 def say_report(report: dict[str, Any]) -> None:

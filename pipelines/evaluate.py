@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.folder import make_folder
 from pipelines.run_dir import TOKENS
 from tasks.adapter import read_adapter
 from tasks.evaluate import evaluate
@@ -25,10 +26,11 @@ from tasks.tokenize import tokenize
 def main(overrides: Sequence[str]) -> None:
     """The command: prints the scores and the first answers; with `run_dir=DIR` it writes evaluate.json there."""
     folder, run = with_adapter(overrides, held_out=True)
+    if run.run_dir is not None:
+        make_folder(Path(run.run_dir).expanduser())
     cache = tokenize.fn(run.data, run.model, TOKENS)
     with TemporaryDirectory() as nowhere:
-        out = Path(run.run_dir or nowhere)
-        out.mkdir(parents=True, exist_ok=True)
+        out = Path(run.run_dir or nowhere).expanduser()
         scores = evaluate.fn(read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json")
     table = Table("", "base", "adapter", title=f"{scores.examples:,} {scores.split} examples")
     table.add_row("loss, nats a token", f"{scores.loss_before:.4f}", f"{scores.loss_after:.4f}")

@@ -13,6 +13,7 @@ if __name__ == "__main__":
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
@@ -25,6 +26,7 @@ from pipelines.gpu_lock import gpu_lock
 from pipelines.report import publish, write_report
 from pipelines.run_dir import TOKENS, new_run_dir, open_run, seal
 from pipelines.tokens_page import write_tokens_page
+from tasks.adapter import base_fingerprint
 from tasks.blas import device
 from tasks.errors import VerifyError
 from tasks.evaluate import evaluate
@@ -96,7 +98,9 @@ def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> di
             scores = lift(evaluate)(trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json")
             verdict = lift(verify)(trained.adapter, run.model, run.verify, folder / "verdict.json")
         report = write_report(run, folder, time.monotonic() - began, cache, agreed, trained, scores, verdict)
-        seal(run, folder, overrides=overrides, data=cache.fingerprint, model=agreed.model_type)
+        seal(
+            run, folder, overrides=overrides, data=cache.fingerprint, model=base_fingerprint(Path(trained.adapter.path))
+        )
     return report
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -30,10 +30,16 @@ def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
         run_dir: said to those who wait.
 
     Raises:
-        RunError: the policy is `fail` and another run holds it.
+        RunError: the policy is `fail` and another run holds it; or the lock cannot be made.
     """
     path = lock_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise RunError(
+            f"the lock of the GPU, {path}, cannot be made: {error.strerror}; GRAFTLINE_GPU_LOCK names another place"
+        ) from error
     holder, lock = path.with_suffix(".json"), FileLock(path)
     said = False
     while True:
@@ -49,10 +55,12 @@ def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
                 said = True
             time.sleep(0.5)
     try:
-        holder.write_text(json.dumps({"process": os.getpid(), "run_dir": str(run_dir)}), encoding="utf-8")
+        with suppress(OSError):  # it is only said to those who wait
+            holder.write_text(json.dumps({"process": os.getpid(), "run_dir": str(run_dir)}), encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
 
 

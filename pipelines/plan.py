@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.console import show_log
+from pipelines.folder import make_folder
 from pipelines.run_dir import OUTPUTS, TOKENS
 from pipelines.show_plan import show_plan
 from pipelines.show_tokens import show_tokens, where
@@ -32,7 +33,7 @@ def main(overrides: Sequence[str]) -> None:
     show_log()
     folder = Path(run.run_dir).expanduser() if run.run_dir else PLANS / run.name
     cache = tokenize.fn(run.data, run.model, TOKENS)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     out = folder / "plan.json"
     agreed = plan.fn(cache, run.model, run.lora, run.batch, run.train, run.optim, run.seed, out)
     shown, console = write_tokens_page(cache, run.data, run.model, folder), Console()

@@ -1,11 +1,13 @@
-"""What can be known in a moment: the configuration decodes, and the files that it names are there.
+"""What can be known in a moment: the configuration decodes, its files are there, its directory can be written.
 
 It runs before Prefect, MLX-LM and the tokenizers are imported, so that a typo costs a second and leaves nothing behind.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipelines.config import Run, compose
+from pipelines.folder import check_folder
 from tasks.data.read import existing, is_hub
 from tasks.errors import ConfigError, GraftlineError
 from tasks.model.load import local_folder
@@ -29,6 +31,11 @@ def preflight(overrides: Sequence[str]) -> Run:
                 existing(path)
             except GraftlineError as error:
                 problems.append(f"data.{key}: {error}")
+    if run.run_dir is not None:
+        try:
+            check_folder(Path(run.run_dir).expanduser().absolute())
+        except GraftlineError as error:
+            problems.append(str(error))
     if problems:
         raise ConfigError("\n  ".join([f"{len(problems)} problems:", *problems] if len(problems) > 1 else problems))
     return run

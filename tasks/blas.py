@@ -12,26 +12,40 @@ import os
 import sys
 from pathlib import Path
 
+_problem: str | None = None
+
 
 def load_blas() -> str | None:
     """Loads the first BLAS found in front of MLX's own and returns its file name; None where there is none.
 
     `GRAFTLINE_BLAS` names a library file, or `none` to keep the reference BLAS. Must run before `mlx.core` is
-    imported; importing `tasks` does it.
+    imported; importing `tasks` does it. A named one that cannot be used is told by `blas_problem`.
     """
+    global _problem
+    _problem = None
     chosen = os.environ.get("GRAFTLINE_BLAS")
     if chosen == "none" or not sys.platform.startswith("linux"):
         return None
     if "mlx.core" in sys.modules:
         return None
+    reason = ""
     for name in [chosen] if chosen else _candidates():
         try:
             library = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
-        except OSError:
+        except OSError as error:
+            reason = str(error).removeprefix(f"{name}: ")
             continue
         if hasattr(library, "cblas_sgemm"):
             return Path(name).name
+        reason = "it has no cblas_sgemm"
+    if chosen:
+        _problem = f"GRAFTLINE_BLAS={chosen} cannot be used: {reason}; name a BLAS library's file, or none"
     return None
+
+
+def blas_problem() -> str | None:
+    """Why the library that GRAFTLINE_BLAS named at the import of `tasks` is not in use; None where all is well."""
+    return _problem
 
 
 def _candidates() -> list[str]:

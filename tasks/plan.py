@@ -84,9 +84,11 @@ def plan(
 
     Raises:
         ConfigError: the warm-up is longer than the run.
-        DataError: a token id or a length that the model cannot take.
+        DataError: a token id or a length that the model cannot take, or no row is held out.
         TargetError: a target that no projection answers to.
     """
+    if not {"valid", "test"} & set(cache.splits):  # said before the training, not after it
+        raise DataError("there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share")
     rows = cache.split("train")
     base = load_base(model)
     _check_fits(cache, base.config)

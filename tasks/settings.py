@@ -23,6 +23,10 @@ class Train(Record):
         eval_batches: the most batches of one validation; None takes all.
         save_every: steps between checkpoints; None saves at the end only.
         keep: how many of the newest checkpoints stay.
+        keep_best: whether a step whose validation loss is the lowest so far is saved too, and stays.
+        keep_every: checkpoints of a step that is a multiple of it stay too; None adds none.
+        on_bad: what follows a step whose loss or gradient is not finite, which never updates the adapter: `stop`, or
+            `skip` it and count it. Either way bad_batch.json names its examples.
         compile: one graph a shape for the whole step; None compiles on a GPU, and not on a CPU, where MLX would call
             g++ at run time.
     """
@@ -34,6 +38,9 @@ class Train(Record):
     eval_batches: Annotated[int, Field(ge=1)] | None = None
     save_every: Annotated[int, Field(ge=1)] | None = None
     keep: Annotated[int, Field(ge=1)] = 2
+    keep_best: bool = False
+    keep_every: Annotated[int, Field(ge=1)] | None = None
+    on_bad: Literal["stop", "skip"] = "stop"
     compile: bool | None = None
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """train: an adapter and a token cache -> the adapter, steps later. Resuming is training from any step."""
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 
-from tasks.adapter import Adapter, load_adapter, record_probe, save_adapter
+from tasks.adapter import Adapter, base_fingerprint, load_adapter, record_probe, save_adapter
 from tasks.artifact import Record
 from tasks.batch import Rows
 from tasks.data import TokenCache
 from tasks.memory import limits
 from tasks.model import Model
+from tasks.model.dense import dense_base
 from tasks.model.load import load_base
 from tasks.sink import SINKS, Sink, SinkName, StepMetrics
 from tasks.step import Fit, Recipe
+
+log = logging.getLogger(__name__)
 
 
 class Trained(Record):
@@ -36,6 +40,7 @@ class Trained(Record):
         valid_loss: after the last step; None without validation rows.
         peak_memory_bytes: the most that MLX's arrays held.
         resumed_from: the step that this process went on from; None for a fresh start.
+        skipped: steps whose loss or gradient was not finite, under train.on_bad=skip.
     """
 
     adapter: Adapter
@@ -49,6 +54,7 @@ class Trained(Record):
     valid_loss: float | None
     peak_memory_bytes: int
     resumed_from: int | None
+    skipped: int = 0
 
 
 @task(name="train", task_run_name="train {recipe.steps} steps", cache_policy=NO_CACHE)
@@ -81,13 +87,17 @@ def train(
     rows, valid = cache.split("train"), cache.split("valid") if "valid" in cache.splits else None
     with limits(recipe.memory):
         mx.reset_peak_memory()
-        fit = Fit(base, rows, valid, recipe, out)
-        opened = _open_sinks(sinks, out, fit.first, recipe.steps)
-        try:
-            fit.run(opened)
-        finally:
-            for sink in opened:
-                sink.close()
+        origin = {"data": cache.fingerprint, "base model": base_fingerprint(Path(start.path))}
+        with dense_base(base, recipe.memory.base) as swapped:
+            if swapped:
+                log.info("%d quantized layers are dense while training lasts", swapped)
+            fit = Fit(base, rows, valid, recipe, out, origin=origin)
+            opened = _open_sinks(sinks, out, fit.first, recipe.steps)
+            try:
+                fit.run(opened)
+            finally:
+                for sink in opened:
+                    sink.close()
         probe = record_probe(base, _probe_row(valid or rows, probe_tokens))
         adapter = save_adapter(
             out / "adapter", base, rule=recipe.rule, source=model, step=recipe.steps, seed=recipe.seed, probe=probe
@@ -107,6 +117,7 @@ def train(
         valid_loss=counters.valid_loss,
         peak_memory_bytes=counters.peak_memory_bytes,
         resumed_from=fit.first or None,
+        skipped=counters.skipped,
     )
 
 

@@ -31,8 +31,12 @@ class Verdict(Record):
     checks: tuple[CheckResult, ...]
 
     def failures(self) -> str:
-        """The failed checks in one line."""
-        return "; ".join(f"{check.name}: {check.detail}" for check in self.checks if not check.passed)
+        """The failed checks in one line; those that failed for one reason together."""
+        reasons: dict[str, list[str]] = {}
+        for check in self.checks:
+            if not check.passed:
+                reasons.setdefault(check.detail, []).append(check.name)
+        return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in reasons.items())
 
 
 @task(name="verify", task_run_name="verify", cache_policy=NO_CACHE)

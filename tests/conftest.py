@@ -19,6 +19,16 @@ settings.register_profile("graftline", deadline=None, suppress_health_check=[Hea
 settings.load_profile("graftline")  # a loaded machine is no error
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `metal` say why they do not run, where there is no Mac's GPU."""
+    import mlx.core as mx  # not at the top: `tasks` must be imported before it, to put a fast BLAS in front
+
+    if not mx.metal.is_available():
+        for item in items:
+            if item.get_closest_marker("metal"):
+                item.add_marker(pytest.mark.skip(reason="needs a Mac's GPU"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of the test bank: ../shared/data beside the repository, or GRAFTLINE_DATA."""

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,10 @@ from tasks.artifact import (
     damaged_files,
     file_digest,
     fingerprint,
+    is_disk_full,
     read_manifest,
+    remove_directory,
+    sweep,
     write_json,
     write_text,
 )
@@ -145,3 +149,36 @@ def test_a_text_that_could_not_be_put_in_place_leaves_nothing(tmp_path, monkeypa
     with pytest.raises(OSError, match="no"):
         write_text(tmp_path / "a", "after")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "before"}
+
+
+def test_a_sweep_puts_back_what_was_to_be_replaced_and_removes_the_rest(tmp_path):
+    write(tmp_path / "a", one="1")
+    write(tmp_path / "b", one="1")
+    os.replace(tmp_path / "a", tmp_path / ".a.77.old")
+    write(tmp_path / "c", one="1")
+    os.replace(tmp_path / "c", tmp_path / ".c.77.gone")
+    for name in (".a.77.tmp", ".b.77.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_text("?")
+    (tmp_path / ".config.yaml.77.tmp").write_text("half")
+    (tmp_path / ".keep").write_text("a person's own")
+    assert sorted(sweep(tmp_path)) == ["a", "a", "b", "c", "config.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "a", "b"]
+    assert damaged_files(tmp_path / "a") == damaged_files(tmp_path / "b") == []
+    assert sweep(tmp_path) == sweep(tmp_path / "absent") == []
+
+
+def test_a_directory_is_removed_whole(tmp_path):
+    write(tmp_path / "a", one="1")
+    remove_directory(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_however_it_is_said():
+    assert is_disk_full(OSError(errno.ENOSPC, "no room"))
+    assert not is_disk_full(OSError(errno.EACCES, "no"))
+    assert is_disk_full(RuntimeError("I/O error: No space left on device (os error 28)"))
+    wrapped = RuntimeError("could not save")
+    wrapped.__cause__ = OSError(errno.EDQUOT, "quota")
+    assert is_disk_full(wrapped)
+    assert not is_disk_full(ValueError("loss"))

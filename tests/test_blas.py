@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipelines.config import compose
 from tasks import blas
+from tasks.errors import ConfigError
 
 
 @pytest.fixture
@@ -39,10 +41,19 @@ def test_a_file_that_was_named_is_the_only_one_tried(loaded, monkeypatch):
     assert [name for name, _ in loaded] == ["/opt/libopenblas.so"]
 
 
-@pytest.mark.parametrize("name", ["libempty.so", "/no/such/file.so"])
-def test_a_library_without_a_product_is_none(loaded, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "why"), [("libempty.so", "it has no cblas_sgemm"), ("/no/such/file.so", "cannot open shared object file")]
+)
+def test_a_named_library_that_cannot_be_used_is_told(loaded, monkeypatch, name, why):
     monkeypatch.setenv("GRAFTLINE_BLAS", name)
     assert blas.load_blas() is None
+    problem = f"GRAFTLINE_BLAS={name} cannot be used: {why}; name a BLAS library's file, or none"
+    assert blas.blas_problem() == problem
+    with pytest.raises(ConfigError) as caught:
+        compose(["+experiment=quickstart"])
+    assert str(caught.value) == problem
+    monkeypatch.setenv("GRAFTLINE_BLAS", "none")
+    assert (blas.load_blas(), blas.blas_problem()) == (None, None)
 
 
 def test_none_keeps_the_reference(loaded, monkeypatch):

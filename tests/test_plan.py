@@ -57,6 +57,14 @@ def test_the_length_of_the_run(train, steps, epochs, token_cache, model_folder, 
     assert (made.steps, made.epochs) == (steps, epochs)
 
 
+def test_a_run_without_held_out_rows_is_refused_before_it_is_trained(model_folder, tmp_path):
+    data = Data(train=str(write_chat(tmp_path / "train.jsonl", 8)), valid_share=0)
+    cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
+    with pytest.raises(DataError, match=r"no held-out rows .* data\.valid_share"):
+        plan_of(cache, model_folder, tmp_path)
+    assert not (tmp_path / "plan.json").exists()
+
+
 def test_the_layout_is_the_one_that_training_uses(token_cache, model_folder, tmp_path):
     made = plan_of(token_cache, model_folder, tmp_path, layout=Bucketed(tokens=256))
     assert made.batches_per_epoch == len(

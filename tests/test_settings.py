@@ -42,7 +42,11 @@ def test_steps_and_epochs_are_two_answers_to_one_question():
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [
-        *((Train, {name: 0}) for name in ("steps", "epochs", "accumulate", "eval_every", "save_every", "keep")),
+        *(
+            (Train, {name: 0})
+            for name in ("steps", "epochs", "accumulate", "eval_every", "save_every", "keep", "keep_every")
+        ),
+        (Train, {"on_bad": "hope"}),
         *(
             (Evaluate, wrong)
             for wrong in ({"generate": -1}, {"examples": 0}, {"max_new_tokens": 0}, {"metric": "bleu"})

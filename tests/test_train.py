@@ -15,10 +15,11 @@ from tasks.loss import CrossEntropy, LossSum, MaskedCrossEntropy
 from tasks.memory import Memory
 from tasks.model import Model
 from tasks.optim import AdamW
-from tasks.settings import Train
+from tasks.settings import Train, Verify
 from tasks.sink import SINKS, Console, Jsonl
 from tasks.sink.jsonl import read_metrics
 from tasks.step import Forward
+from tasks.verify import verify
 from tests.adapter.damage import read
 from tests.tiny import attach_random, tiny_model, token_ids, write_model
 from tests.training import recipe, train_in
@@ -294,3 +295,14 @@ def test_the_loss_is_mlx_lm_s_but_for_the_pad_token_that_it_counts():
     assert theirs.count.item() == count.item() == ours.count.item() + 2
     assert theirs.mean.item() == pytest.approx(mean.item(), rel=1e-6)
     assert theirs.mean.item() != pytest.approx(ours.mean.item(), rel=1e-4)
+
+
+def test_a_quantized_base_trains_dense_as_it_does_packed(model_folder, token_cache, tmp_path):
+    source = Model(path=str(model_folder()), quantize=4)
+    packed, dense = (
+        train_in(tmp_path / base, token_cache, source, recipe(memory=Memory(base=base)))
+        for base in ("quantized", "dequantized")
+    )
+    assert dense.loss_first == pytest.approx(packed.loss_first, rel=1e-5)
+    assert dense.loss_last == pytest.approx(packed.loss_last, rel=1e-3)
+    assert verify.fn(dense.adapter, source, Verify(checks=("files", "reload_logits", "frozen_base"))).passed

@@ -6,8 +6,8 @@ import pytest
 from tasks.artifact import file_digest
 from tasks.check import CHECKS
 from tasks.model import Model
-from tasks.settings import Verify
-from tasks.verify import Verdict, verify
+from tasks.settings import Check, Verify
+from tasks.verify import CheckResult, Verdict, verify
 from tests.adapter.damage import DAMAGE, Q, read, rewrite
 from tests.tiny import write_model
 
@@ -101,6 +101,12 @@ def test_another_base_fails_the_check_of_the_base(trained, tmp_path):
     assert failed(verdict) == LOADING
     frozen = next(check for check in verdict.checks if check.name == "frozen_base")
     assert "base parameters are not those it was trained on" in frozen.detail
+
+
+def test_checks_that_fail_for_one_reason_say_it_once():
+    details: dict[Check, str] = {"files": "no manifest", "adjoint": "no file", "frozen_base": "no file"}
+    results = tuple(CheckResult(name=name, passed=False, detail=detail) for name, detail in details.items())
+    assert Verdict(passed=False, checks=results).failures() == "files: no manifest; adjoint, frozen_base: no file"
 
 
 def test_an_adapter_that_is_not_there(trained, tmp_path):

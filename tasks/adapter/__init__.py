@@ -1,6 +1,7 @@
 """An adapter on disk: its one deterministic order of parameters, its file layout, its digests, its probe."""
 
-from tasks.adapter.file import Adapter, load_adapter, read_adapter, save_adapter, write_weights
+from tasks.adapter.file import Adapter, base_fingerprint, read_adapter, save_adapter, write_weights
+from tasks.adapter.load import load_adapter
 from tasks.adapter.names import adapter_parameters, base_checksums
 from tasks.adapter.probe import Probe, read_probe, record_probe
 
@@ -9,6 +10,7 @@ __all__ = [
     "Probe",
     "adapter_parameters",
     "base_checksums",
+    "base_fingerprint",
     "load_adapter",
     "read_adapter",
     "read_probe",

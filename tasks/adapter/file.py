@@ -15,16 +15,16 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from tasks.adapter.names import adapter_parameters, base_checksums
 from tasks.adapter.probe import PROBE_FILE, Probe
 from tasks.artifact import Record, atomic_directory, file_digest, read_manifest, write_json
 from tasks.errors import AdapterError
 from tasks.lora import Rule
-from tasks.lora.attach import adapted_layers, attach
+from tasks.lora.attach import adapted_layers
 from tasks.model import Model
-from tasks.model.family import blocks, model_type, projections, select_projections
+from tasks.model.family import blocks, model_type
 
 WEIGHTS, CONFIG, BASE = "adapters.safetensors", "adapter_config.json", "base.json"
 
@@ -74,7 +74,7 @@ def save_adapter(
         "rule": rule.model_dump(mode="json"),
         "model": source.model_dump(mode="json"),
         "model_type": model_type(model),
-        "tensors": {name: _tensor_digest(array) for name, array in parameters.items()},
+        "tensors": {name: tensor_digest(array) for name, array in parameters.items()},
     }
     with atomic_directory(path, manifest) as folder:
         write_weights(folder / WEIGHTS, parameters)
@@ -90,7 +90,8 @@ def write_weights(path: Path, parameters: dict[str, mx.array]) -> None:
 
     `mx.save_safetensors` writes them in the order of a hash table, which is another one on another platform.
     """
-    save_file({name: np.array(array) for name, array in parameters.items()}, path, metadata={"format": "mlx"})
+    # Not `save_file`, whose files only their owner may read, whatever the umask.
+    path.write_bytes(save({name: np.array(array) for name, array in parameters.items()}, metadata={"format": "mlx"}))
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -99,8 +100,8 @@ def read_adapter(path: Path) -> Adapter:
     Raises:
         AdapterError: no such directory, or one without the two files of mlx-lm's layout.
     """
-    config = _config(path)
-    tensors = _tensors(path)
+    config = read_config(path)
+    tensors = read_tensors(path)
     return Adapter(
         path=str(path),
         sha256=file_digest(path / WEIGHTS),
@@ -110,68 +111,6 @@ def read_adapter(path: Path) -> Adapter:
         rank=config["lora_parameters"]["rank"],
         scale=config["lora_parameters"]["scale"],
     )
-
-
-def load_adapter(path: Path, model: nn.Module, *, dropout: float = 0.0) -> Adapter:
-    """Attaches the adapter at `path` to a freshly loaded base and fills it in, strictly.
-
-    Everything that does not fit is gathered and raised once, by tensor: missing, unexpected, another shape, other
-    bytes than when it was saved, and base parameters that differ from those it was trained on. An adapter of
-    `mlx_lm.lora` has no manifest; it is held to names and shapes only.
-
-    Raises:
-        AdapterError: as above.
-        TargetError: the model has no such projections.
-    """
-    config, tensors = _config(path), _tensors(path)
-    manifest = read_manifest(path) or {}
-    parameters = config["lora_parameters"]
-    _, all_blocks = blocks(model)
-    last = config["num_layers"] if 0 < config["num_layers"] < len(all_blocks) else None
-    # Without keys mlx-lm adapts every linear map of the blocks, routers too.
-    keys = parameters.get("keys") or sorted({path for block in all_blocks for path in projections(block)})
-    select_projections(model, keys, last)
-    attach(model, keys, rank=parameters["rank"], scale=parameters["scale"], dropout=dropout, last_blocks=last)
-    wanted = adapter_parameters(model)
-    problems = [
-        f"{name} is missing, the model wants {array.shape}" for name, array in wanted.items() if name not in tensors
-    ]
-    for name, array in tensors.items():
-        if name not in wanted:
-            problems.append(f"{name} {array.shape} is no adapter parameter of the model")
-        elif array.shape != wanted[name].shape:
-            problems.append(f"{name} is {array.shape}, the model wants {wanted[name].shape}")
-        elif not mx.issubdtype(array.dtype, mx.floating):
-            problems.append(f"{name} is {array.dtype}, the model wants numbers in floating point")
-        elif manifest.get("tensors", {}).get(name, _tensor_digest(array)) != _tensor_digest(array):
-            problems.append(f"{name} holds other bytes than when it was saved")
-    lost = [name for name in manifest.get("tensors", {}) if name not in tensors and name not in wanted]
-    problems += [f"{name} is missing" for name in lost]
-    _raise(path, problems, len(wanted), "tensors do not fit")
-    _check_base(path, model)
-    model.load_weights([(name, array.astype(mx.float32)) for name, array in tensors.items()], strict=False)
-    return read_adapter(path)
-
-
-def _check_base(path: Path, model: nn.Module) -> None:
-    if not (path / BASE).is_file():
-        return
-    try:
-        recorded = dict(json.loads((path / BASE).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise AdapterError(f"adapter at {path}: {BASE} cannot be read: {error}") from error
-    found, problems = base_checksums(model), []
-    for name in sorted({*recorded, *found}):
-        was, now = recorded.get(name, "absent"), found.get(name, "absent")
-        if was != now:
-            problems.append(f"{name} was {was}, is {now}")
-    _raise(path, problems, len(recorded), "base parameters are not those it was trained on")
-
-
-def _raise(path: Path, problems: list[str], total: int, what: str) -> None:
-    if problems:
-        shown = "; ".join(problems[:4]) + ("; ..." if len(problems) > 4 else "")
-        raise AdapterError(f"adapter at {path}: {len(problems)} of {total} {what}: {shown}")
 
 
 def _mlx_lm_config(model: nn.Module, rule: Rule, source: Model) -> dict[str, Any]:
@@ -190,9 +129,21 @@ def _mlx_lm_config(model: nn.Module, rule: Rule, source: Model) -> dict[str, Any
     }
 
 
-def _config(path: Path) -> dict[str, Any]:
+def base_fingerprint(path: Path) -> str:
+    """What identifies the base that an adapter of ours was trained on: every parameter's name, shape and content."""
+    return file_digest(path / BASE)[:16]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """adapter_config.json, its strength and its blocks as numbers.
+
+    Raises:
+        AdapterError: no such directory, or one without such a file.
+    """
     if not path.is_dir():
         raise AdapterError(f"adapter at {path}: there is no such directory")
+    if missing := [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]:
+        raise AdapterError(f"adapter at {path}: it holds no {' and no '.join(missing)}; is it an adapter's directory?")
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if config.get("fine_tune_type", "lora") != "lora":
@@ -206,7 +157,12 @@ def _config(path: Path) -> dict[str, Any]:
         raise AdapterError(f"adapter at {path}: {CONFIG} cannot be read: {error}") from error
 
 
-def _tensors(path: Path) -> dict[str, mx.array]:
+def read_tensors(path: Path) -> dict[str, mx.array]:
+    """The parameters by name, sorted.
+
+    Raises:
+        AdapterError: no such file, or one that cannot be read.
+    """
     try:
         tensors = mx.load(str(path / WEIGHTS))
         mx.eval(tensors)
@@ -216,6 +172,7 @@ def _tensors(path: Path) -> dict[str, mx.array]:
     return dict(sorted(tensors.items()))
 
 
-def _tensor_digest(array: mx.array) -> str:
+def tensor_digest(array: mx.array) -> str:
+    """The beginning of the SHA-256 of an array's numbers."""
     content = np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
     return hashlib.sha256(content.tobytes()).hexdigest()[:16]

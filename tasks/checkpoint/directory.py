@@ -1,4 +1,4 @@
-"""checkpoints/step-000100: the arrays of a training state and its counters, committed atomically, the newest kept.
+"""checkpoints/step-000100: the arrays of a training state and its counters, committed atomically, some of them kept.
 
 Everything random in training is a function of the seed and the step, and the position in the data is a count of
 batches; so the arrays (adapter masters and optimizer state) and a few counters are the whole state.
@@ -6,17 +6,17 @@ batches; so the arrays (adapter masters and optimizer state) and a few counters 
 
 import logging
 import re
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
-from tasks.artifact import atomic_directory, damaged_files, read_manifest
+from tasks.artifact import MANIFEST, atomic_directory, damaged_files, fingerprint, read_manifest, remove_directory
 
 log = logging.getLogger(__name__)
 ARRAYS = "state.safetensors"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,44 @@ class Checkpoint:
         step: steps done.
         arrays: by name, the adapter's and the optimizer's.
         counters: plain numbers that go on where they were.
+        valid_loss: of this very step; None where it did not validate.
+        origin: by what it is of, a digest: what it started from, what it was trained on.
     """
 
     step: int
     arrays: dict[str, mx.array]
     counters: dict[str, Any]
+    valid_loss: float | None = None
+    origin: dict[str, str] = field(default_factory=dict)
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
-    """Commits a checkpoint under `folder`, then removes all but the newest `keep`."""
+def save_checkpoint(
+    folder: Path, checkpoint: Checkpoint, *, keep: int, best: bool = False, every: int | None = None
+) -> Path:
+    """Commits a checkpoint under `folder`, then removes those that need not stay.
+
+    Args:
+        folder: of the checkpoints.
+        checkpoint: what to save.
+        keep: how many of the newest stay.
+        best: whether the one of the lowest validation loss stays too.
+        every: each whose step is a multiple of it stays too.
+    """
     path = folder / f"step-{checkpoint.step:06d}"
-    manifest = {"kind": "checkpoint", "version": 1, "step": checkpoint.step, "counters": checkpoint.counters}
-    with atomic_directory(path, manifest) as aside:
-        arrays = dict(sorted(checkpoint.arrays.items()))
-        mx.save_safetensors(str(aside / ARRAYS), arrays, metadata={"format": "mlx"})
-    for _, old in _steps(folder)[:-keep]:
-        shutil.rmtree(old)
+    manifest = {
+        "kind": "checkpoint",
+        "version": VERSION,
+        "step": checkpoint.step,
+        "counters": checkpoint.counters,
+        "valid_loss": checkpoint.valid_loss,
+        "origin": checkpoint.origin,
+    }
+    manifest["seal"] = fingerprint(manifest)
+    with atomic_directory(path, manifest) as aside, (aside / ARRAYS).open("wb") as file:
+        # Through a file of Python's: MLX's own writer says neither why it failed nor of which file.
+        mx.save_safetensors(file, dict(sorted(checkpoint.arrays.items())), metadata={"format": "mlx"})
+    for stale in _stale(folder, checkpoint.step, keep=keep, best=best, every=every):
+        remove_directory(stale)
     return path
 
 
@@ -50,16 +72,49 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None; a damaged one is logged by name and passed over."""
     for step, path in reversed(_steps(folder)):
         manifest = read_manifest(path)
-        damaged = damaged_files(path)
-        if manifest is None or damaged:
-            log.warning("%s is damaged (%s); going back to the one before", path, ", ".join(damaged) or "no manifest")
+        if problem := _problem(path, step, manifest):
+            log.warning("%s is damaged (%s); going back to the one before", path, problem)
             continue
+        assert manifest is not None
         arrays = mx.load(str(path / ARRAYS))
         assert isinstance(arrays, dict)
-        return Checkpoint(step, arrays, manifest["counters"])
+        mx.eval(arrays)  # now, not when they are first used and the file may be gone
+        origin, valid_loss = manifest.get("origin", {}), manifest.get("valid_loss")
+        return Checkpoint(step, arrays, manifest["counters"], valid_loss, origin)
     return None
+
+
+def _problem(path: Path, step: int, manifest: dict[str, Any] | None) -> str | None:
+    if manifest is None:
+        return "no manifest"
+    if damaged := damaged_files(path):
+        return ", ".join(damaged)
+    sealed = {key: value for key, value in manifest.items() if key not in ("seal", "files")}
+    if manifest.get("seal", fingerprint(sealed)) != fingerprint(sealed):
+        return MANIFEST
+    said = (manifest.get("kind"), manifest.get("version"), manifest.get("step"))
+    if said != ("checkpoint", VERSION, step) or ARRAYS not in manifest["files"]:
+        return "a {} of version {}, step {}; wanted a checkpoint of version {}, step {}".format(*said, VERSION, step)
+    return None
+
+
+def _stale(folder: Path, newest: int, *, keep: int, best: bool, every: int | None) -> list[Path]:
+    """What need not stay. Later ones than the newest were passed over as damaged: the run went on from before them."""
+    steps = _steps(folder)
+    sound = [(step, path) for step, path in steps if step <= newest]
+    stay = {path for _, path in sound[-keep:]}
+    if every is not None:
+        stay |= {path for step, path in sound if step % every == 0}
+    if best:
+        scored = [(loss, path) for _, path in sound if (loss := _valid_loss(path)) is not None]
+        stay |= {path for _, path in sorted(scored)[:1]}  # the earlier of two equals
+    return [path for _, path in steps if path not in stay]
 
 
 def _steps(folder: Path) -> list[tuple[int, Path]]:
     found = [(re.fullmatch(r"step-(\d+)", path.name), path) for path in folder.glob("step-*")]
     return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _valid_loss(path: Path) -> float | None:
+    return (read_manifest(path) or {}).get("valid_loss")

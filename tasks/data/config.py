@@ -54,6 +54,8 @@ class Data(Record):
         valid_rows: the most rows held out where `valid` is None.
         strict: stop at the first row that cannot be trained on as meant, with file:line and reason; false drops such
             rows and counts them. A validation row that also stands in train is refused when strict, else counted.
+        allow_lost: train on rows of which the chat template leaves something out (tool calls, tools, a message), as
+            far as it writes them, and count them; false takes them for rows that cannot be trained on as meant.
         workers: processes that tokenize a large source; None for one a core, eight at most; 0 for none but the run's
             own. What they make is the same, however many there are.
 
@@ -82,6 +84,7 @@ class Data(Record):
     valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
     valid_rows: Annotated[int, Field(ge=0)] = 1000
     strict: bool = True
+    allow_lost: bool = False
     workers: Annotated[int, Field(ge=0)] | None = None
 
     def sources(self, split: str) -> tuple[Source, ...]:

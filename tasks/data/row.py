@@ -50,7 +50,9 @@ def parse_json(text: str) -> Any:
         value = _DECODER.decode(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         hint = json_hint(text, error.pos)
-        raise DataError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{hint}") from None
+        # A line that ends too early ends where its text does, not at column 1 of the next.
+        column = error.colno if "\n" in text.strip() else min(error.pos, len(text.rstrip())) + 1
+        raise DataError(f"not JSON: {error.msg.removesuffix(' at')} at column {column}{hint}") from None
     except RecursionError:
         raise DataError("the JSON is nested too deeply") from None
     except ValueError as error:

@@ -46,7 +46,7 @@ class SplitStats(Record):
             `formats`, `dropped`, `lost`, `notes` and `specials`.
         examples: what is trained on.
         dropped: rows left out, by reason (numbers in it written N).
-        lost: rows of which the chat template left something out.
+        lost: rows trained on of which the chat template left something out, where `data.allow_lost`.
         notes: what else is worth knowing about rows: what the template rewrote or added.
         specials: special tokens that stand in the rows' own texts, by token and role: a hazard, since the tokenizer
             takes them for real ones.

@@ -61,7 +61,8 @@ def tokenize_source(
                 pieces = _pieces(encoded[n], item[0], data)
             except DataError as error:
                 if data.strict:
-                    raise DataError(_with_the_way_out(error.reason), path=source.path, line=line) from error
+                    lost = not isinstance(item, DataError) and error.reason in encoded[n].lost
+                    raise DataError(error.reason + _way_out(lost), path=source.path, line=line) from error
                 tally.drop(error.reason, line)
                 continue
             if not pieces:
@@ -72,9 +73,14 @@ def tokenize_source(
             yield from ((line, digest, piece) for piece in pieces)
 
 
-def _with_the_way_out(reason: str) -> str:
-    """The reason of a strict run's end, with how to go on without such rows."""
-    return reason if "data.strict" in reason else f"{reason} (data.strict=false leaves such rows out and counts them)"
+def _way_out(lost: bool) -> str:
+    """How to go on after a strict run's end; `lost`: for what the template leaves out of a row."""
+    if lost:
+        return (
+            "; use a template that writes it (data.template), or leave such rows out (data.strict=false), "
+            "or train on what is left of them (data.allow_lost=true)"
+        )
+    return " (data.strict=false leaves such rows out and counts them)"
 
 
 def _prepare(row: object, source: Source, data: Data, template: Template) -> tuple[str, Rendered] | DataError:
@@ -91,11 +97,8 @@ def _prepare(row: object, source: Source, data: Data, template: Template) -> tup
 
 def _pieces(tokens: Tokens, format: str, data: Data) -> list[Tokens]:
     """The examples one row becomes: one; none where it is dropped by wish; several where a text is split."""
-    if data.strict and tokens.lost:
-        raise DataError(
-            f"{tokens.lost[0]}; use a template that writes it (data.template), "
-            "or set data.strict=false to train on the rest"
-        )
+    if tokens.lost and not data.allow_lost:
+        raise DataError(tokens.lost[0])
     if data.max_tokens is None or len(tokens.ids) <= data.max_tokens:
         return [fit(tokens, None, "error")]
     if data.truncate == "drop":

@@ -122,7 +122,9 @@ def encode(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -
         if not group:
             continue
         texts = [rendered[n].text for n in group]
-        encoded = tokenizer(texts, add_special_tokens=plain, return_offsets_mapping=True, return_attention_mask=False)
+        encoded = tokenizer(
+            texts, add_special_tokens=plain, return_offsets_mapping=True, return_attention_mask=False, verbose=False
+        )
         rows = zip(group, encoded["input_ids"], encoded["offset_mapping"], strict=True)  # type: ignore[arg-type]
         for n, ids, offsets in rows:
             out[n] = _weighted(rendered[n], list(ids), offsets, tokenizer.eos_token_id)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ a gradient-checkpointed block draws the same mask when it is recomputed.
 """
 
 import math
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -34,8 +35,10 @@ class LoRALinear(nn.Module):
         self.lora_b = mx.zeros((rank, outputs))
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = self.linear(x)
         a, b = self.lora_a.astype(x.dtype), self.lora_b.astype(x.dtype)
+        if self.dropout == 0 or not self.training or self._key is None:
+            return _adapted(self.linear, x, a, b, self.scale)
+        y = self.linear(x)
         return y + (self.scale * ((_dropout(self, x) @ a) @ b)).astype(y.dtype)
 
 
@@ -74,6 +77,33 @@ def wrap(linear: nn.Module, *, rank: int, scale: float, dropout: float, key: mx.
         return LoRASwitchLinear(linear, rank=rank, scale=scale, dropout=dropout, key=key)
     assert isinstance(linear, nn.Linear | nn.QuantizedLinear), type(linear)
     return LoRALinear(linear, rank=rank, scale=scale, dropout=dropout, key=key)
+
+
+def _adapted(linear: nn.Module, x: mx.array, a: mx.array, b: mx.array, scale: float) -> mx.array:
+    """linear(x) + scale * (x @ a) @ b, each sum made by the product that it follows, in both directions.
+
+    Plain, the update and its gradient are arrays of the size of y and x, written and read again to be added: on a GPU
+    that costs as much as the products of the update themselves. The scale goes into B, small as it is: `addmm` has a
+    factor of its own, but MLX 0.32.4 forgets it in forward mode, which the check `adjoint` found.
+    """
+    *batch, inputs = x.shape
+
+    def forward(x_ND: mx.array, a: mx.array, b: mx.array) -> list[mx.array]:
+        y_NE, t_NR = linear(x_ND), x_ND @ a  # pyright: ignore[reportCallIssue]
+        return [mx.addmm(y_NE, t_NR.astype(y_NE.dtype), (scale * b).astype(y_NE.dtype)), t_NR]
+
+    function = mx.custom_function(forward)
+
+    @function.vjp
+    def backward(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
+        (x_ND, a, b), dy_NE, t_NR = primals, cotangents[0], outputs[1]
+        dt_NR = dy_NE.astype(b.dtype) @ (scale * b).T
+        dx_ND = mx.vjp(linear, [x_ND], [dy_NE])[1][0]
+        dx_ND = mx.addmm(dx_ND, dt_NR, a.T)
+        return [dx_ND, x_ND.T @ dt_NR, scale * (t_NR.T @ dy_NE.astype(b.dtype))]
+
+    call: Any = function
+    return call(x.reshape(-1, inputs), a, b)[0].reshape(*batch, -1)
 
 
 def _dense_shape(linear: nn.Linear | nn.QuantizedLinear) -> tuple[int, int]:

@@ -7,9 +7,8 @@ same number over supervised tokens only.
 from typing import ClassVar, Literal
 
 import mlx.core as mx
-from pydantic import Field
 
-from tasks.artifact import Record
+from tasks.loss.entropy import Entropy
 from tasks.loss.sums import LossSum, weighted_sum
 from tasks.loss.tokens import token_cross_entropy
 
@@ -31,24 +30,9 @@ def cross_entropy(logits: mx.array, targets: mx.array) -> LossSum:
     return weighted_sum(token_cross_entropy(logits, targets), mx.ones(targets.shape))
 
 
-class CrossEntropy(Record):
-    """The loss as configured: `conf/loss/cross_entropy.yaml`.
-
-    Attributes:
-        label_smoothing: share of the target's probability that is spread over the whole vocabulary, in [0, 1).
-        z_loss: weight of the squared log-normalizer, e.g. 1e-4; 0 is off.
-    """
+class CrossEntropy(Entropy):
+    """The loss as configured: `conf/loss/cross_entropy.yaml`. Its weights are 1 for each real token, 0 for padding."""
 
     supervised_only: ClassVar[bool] = False
 
     kind: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    z_loss: float = Field(default=0.0, ge=0)
-
-    def per_token(self, logits_NV: mx.array, targets_N: mx.array) -> mx.array:
-        """The loss of each token, float32 [N], in nats; each depends on its own row of logits alone."""
-        return token_cross_entropy(logits_NV, targets_N, label_smoothing=self.label_smoothing, z_loss=self.z_loss)
-
-    def __call__(self, logits: mx.array, targets: mx.array, weights: mx.array) -> LossSum:
-        """The sum over logits [..., V], targets [...] and weights [...]: 1 for each real token, 0 for padding."""
-        return weighted_sum(self.per_token(logits, targets), weights)

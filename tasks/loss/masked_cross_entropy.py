@@ -7,9 +7,8 @@ equals the cross entropy of the tokens left when those of weight 0 are taken out
 from typing import ClassVar, Literal
 
 import mlx.core as mx
-from pydantic import Field
 
-from tasks.artifact import Record
+from tasks.loss.entropy import Entropy
 from tasks.loss.sums import LossSum, weighted_sum
 from tasks.loss.tokens import token_cross_entropy
 
@@ -32,24 +31,9 @@ def masked_cross_entropy(logits: mx.array, targets: mx.array, mask: mx.array) ->
     return weighted_sum(token_cross_entropy(logits, targets), mask)
 
 
-class MaskedCrossEntropy(Record):
-    """The loss as configured: `conf/loss/masked_cross_entropy.yaml`; the default for chat and completions.
-
-    Attributes:
-        label_smoothing: share of the target's probability that is spread over the whole vocabulary, in [0, 1).
-        z_loss: weight of the squared log-normalizer, e.g. 1e-4; 0 is off.
-    """
+class MaskedCrossEntropy(Entropy):
+    """The loss as configured: `conf/loss/masked_cross_entropy.yaml`; the default for chat and completions."""
 
     supervised_only: ClassVar[bool] = True
 
     kind: Literal["masked_cross_entropy"] = "masked_cross_entropy"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    z_loss: float = Field(default=0.0, ge=0)
-
-    def per_token(self, logits_NV: mx.array, targets_N: mx.array) -> mx.array:
-        """The loss of each token, float32 [N], in nats; each depends on its own row of logits alone."""
-        return token_cross_entropy(logits_NV, targets_N, label_smoothing=self.label_smoothing, z_loss=self.z_loss)
-
-    def __call__(self, logits: mx.array, targets: mx.array, weights: mx.array) -> LossSum:
-        """The sum over logits [..., V], targets [...] and supervision weights [...]."""
-        return weighted_sum(self.per_token(logits, targets), weights)

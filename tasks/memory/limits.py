@@ -24,6 +24,9 @@ class Memory(Record):
     Attributes:
         checkpoint: gradient checkpointing: "none" keeps every activation, "all" recomputes each block's in the
             backward pass, for about a third more time.
+        base: what a quantized base is multiplied as while training lasts: its packed form, or dense matrices of the
+            same weights, which are faster and take the memory that they would without quantization; "auto" takes
+            dense ones where they fit in two fifths of the device's memory.
         head_chunk: the most positions whose logits are alive at a time, of those that the loss counts; None computes
             the logits of every position at once.
         limit_gb: where MLX starts to hold allocations back; None keeps MLX's default.
@@ -32,6 +35,7 @@ class Memory(Record):
     """
 
     checkpoint: Literal["none", "all"] = "none"
+    base: Literal["quantized", "dequantized", "auto"] = "auto"
     head_chunk: int | None = Field(default=1024, ge=1)
     limit_gb: float | None = Field(default=None, gt=0)
     cache_gb: float | None = Field(default=None, ge=0)

@@ -1,34 +1,44 @@
 """metrics.jsonl: a line a step, flushed, each step exactly once even after a resume."""
 
 import json
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tasks.artifact import write_text
 from tasks.sink.metrics import StepMetrics
+
+log = logging.getLogger(__name__)
 
 
 class Jsonl:
     """Appends steps to a JSONL file.
 
     Args:
-        path: the file; lines of steps at or after `start` that an interrupted run left there are dropped.
+        path: the file; lines of steps after `start` that an interrupted run left there are dropped.
         start: steps already done.
         total: steps of the whole run (a console wants it; this sink does not).
     """
 
     def __init__(self, path: Path, *, start: int, total: int):
         del total
-        kept = [line for line in read_metrics(path) if line["step"] <= start]
-        aside = path.with_name(f".{path.name}.tmp")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(aside, path)
-        self._file = path.open("a", encoding="utf-8")
+        kept = {line["step"]: line for line in read_metrics(path) if line["step"] <= start}
+        if len(kept) < start:
+            log.warning("%s lacks %d of the %d steps done so far", path, start - len(kept), start)
+        write_text(path, "".join(json.dumps(line) + "\n" for _, line in sorted(kept.items())))
+        self._file = path.open("ab", buffering=0)
 
     def write(self, metrics: StepMetrics) -> None:
         """Appends one line and hands it to the operating system."""
-        self._file.write(json.dumps(metrics.line()) + "\n")
-        self._file.flush()
+        line = (json.dumps(metrics.line(), allow_nan=False) + "\n").encode()
+        while line:  # unbuffered: a full disk says so here, and not again when the file is closed
+            line = line[self._file.write(line) :]
+
+    def sync(self) -> None:
+        """Waits until every line is on the disk: a checkpoint counts on them."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file."""
@@ -36,8 +46,11 @@ class Jsonl:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a metrics file; a torn last line, which a killed run can leave, is not one."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines if line]
+    """The lines of a metrics file that are whole; a torn one, which a killed run can leave, is not."""
+    lines = []
+    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found.get("step"), int):
+                lines.append(found)
+    return lines

@@ -1,7 +1,8 @@
 """What is measured at each step, what goes on over steps and resumes, and what a sink is."""
 
+import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class StepMetrics:
         cache_memory_bytes: held by the allocator for reuse.
         peak_memory_bytes: the most that arrays held since training began.
         valid_loss: as `loss`, over the validation rows; None where this step did not validate.
+        skipped: True where the loss or the gradient is not finite, and nothing was updated; None otherwise.
     """
 
     step: int
@@ -35,10 +37,11 @@ class StepMetrics:
     cache_memory_bytes: int
     peak_memory_bytes: int
     valid_loss: float | None = None
+    skipped: bool | None = None
 
     def line(self) -> dict[str, Any]:
-        """The values by name; a valid_loss of None is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The values by name; what is None is left out, and a number that is not finite, which JSON lacks, is null."""
+        return {name: _finite(value) for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass
@@ -60,6 +63,9 @@ class Counters:
     loss_first: float | None = None
     loss_last: float | None = None
     valid_loss: float | None = None
+    best_loss: float | None = None
+    skipped: int = 0
+    skipped_in_a_row: int = 0
 
     @property
     def tokens_per_second(self) -> float:
@@ -83,8 +89,12 @@ class Counters:
         self.supervised_tokens += supervised_tokens
         self.seconds += seconds
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory["peak_bytes"])
-        self.loss_first = loss if self.loss_first is None else self.loss_first
-        self.loss_last = loss
+        sound = math.isfinite(loss) and math.isfinite(grad_norm)
+        if sound:
+            self.loss_first = loss if self.loss_first is None else self.loss_first
+            self.loss_last = loss
+        self.skipped += not sound
+        self.skipped_in_a_row = 0 if sound else self.skipped_in_a_row + 1
         return StepMetrics(
             step=step,
             loss=loss,
@@ -97,12 +107,18 @@ class Counters:
             active_memory_bytes=memory["active_bytes"],
             cache_memory_bytes=memory["cache_bytes"],
             peak_memory_bytes=self.peak_memory_bytes,
+            skipped=None if sound else True,
         )
 
-    def validated(self, metrics: StepMetrics, valid_loss: float | None) -> StepMetrics:
+    def validated(self, metrics: StepMetrics, valid_loss: float) -> StepMetrics:
         """The same step with its validation loss, which the counters keep."""
         self.valid_loss = valid_loss
+        self.best_loss = valid_loss if self.best_loss is None else min(self.best_loss, valid_loss)
         return replace(metrics, valid_loss=valid_loss)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Sink(Protocol):
@@ -114,4 +130,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Ends the record; nothing follows."""
+        ...
+
+
+@runtime_checkable
+class Durable(Protocol):
+    """A sink whose record a checkpoint counts on."""
+
+    def sync(self) -> None:
+        """Waits until what was written is on the disk."""
         ...

@@ -55,7 +55,7 @@ class Forward:
     ):
         assert head is None or head.frozen, "a head that is trained needs full logits"
         self.model, self.loss, self.head, self.chunk = model, loss, head, chunk
-        self._dtype, self._split = compute_dtype(model), split
+        self.dtype, self._split = compute_dtype(model), split
 
     def arrays(self, batch: Batch) -> Arrays:
         """The batch as arrays; positions that count are named by their place, filled up to few different numbers."""
@@ -107,7 +107,7 @@ class Forward:
             return None
         rows, length = segments_BT.shape
         way = choose_way(length, backend(), rows=rows, boundaries=boundaries is not None)
-        return packed_cache(self.model, segments_BT, self._dtype, way=way, boundaries=boundaries)
+        return packed_cache(self.model, segments_BT, self.dtype, way=way, boundaries=boundaries)
 
 
 def compute_dtype(model: nn.Module) -> mx.Dtype:

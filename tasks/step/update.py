@@ -7,7 +7,8 @@ as they were, inside the graph, so that the trainer can read the loss late and l
 from typing import Any, NamedTuple
 
 import mlx.core as mx
-from mlx.utils import tree_flatten, tree_map
+import numpy as np
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from tasks.attention import segment_attention
 from tasks.grad import Part, add, checkpoint_blocks, divide, value_and_grad
@@ -17,6 +18,9 @@ from tasks.model.family import blocks
 from tasks.optim import AdamW, clip, load_state
 from tasks.settings import Train
 from tasks.step.forward import Arrays, Forward
+
+NAME = "adapter"
+"""What the optimizer knows the one vector of all masters as."""
 
 
 class Updated(NamedTuple):
@@ -49,10 +53,11 @@ class Update:
         self._forward, self._optim, self._recompute = forward, optim, recompute
         self._optimizer = optim.build()
         self._step = mx.compile(self._run) if compile else self._run
+        self._held: tuple[Any, mx.array] = ({}, mx.zeros((0,)))
 
     def start(self, masters: Any) -> Any:
         """The optimizer's state before the first step."""
-        self._optimizer.init(masters)
+        self._optimizer.init({NAME: _joined(masters)})
         return self._optimizer.state
 
     def restore(self, masters: Any, arrays: dict[str, mx.array]) -> Any:
@@ -61,7 +66,7 @@ class Update:
         Raises:
             RunError: it is of other settings.
         """
-        load_state(self._optimizer, arrays, masters)
+        load_state(self._optimizer, arrays, {NAME: _joined(masters)})
         return self._optimizer.state
 
     def __call__(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: float) -> Updated:
@@ -74,38 +79,40 @@ class Update:
             key: of this step's dropout.
             rate: this step's learning rate.
         """
-        model = self._forward.model
-        model.train()
-        try:
-            with segment_attention(model):  # around the backward too: checkpointed blocks run again there
-                return Updated(*self._step(masters, state, window, key, mx.array(rate)))
-        finally:
-            model.eval()
-            model.update(masters)  # tracing put its own arrays there
+        if masters is not self._held[0]:  # what the last step gave is there as one vector already
+            self._held = masters, _joined(masters)
+        vector, state, loss, norm = self._step(self._held[1], state, window, key, mx.array(rate))
+        updated = _cut(vector, masters)
+        self._held = updated, vector
+        return Updated(updated, state, loss, norm)
 
-    def _run(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: mx.array) -> tuple[Any, ...]:
+    def _run(
+        self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
+    ) -> tuple[Any, ...]:
         part: Part | None = None
         with checkpoint_blocks(blocks(self._forward.model)[1] if self._recompute else []):
             for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
                 # One batch after the other: side by side they would hold the activations of all.
-                held = masters if part is None else _after(masters, part)
+                held = vector if part is None else mx.depends([vector], [part.grads])[0]
                 step = Part(*value_and_grad(self._total(arrays, own))(held))
                 part = step if part is None else add(part, step)
         assert part is not None, "a step needs a batch"
-        loss, grads = divide(part, masters)
+        loss, grads = divide(part, vector)
         grads, norm = clip(grads, self._optim.clip_norm)
         self._optimizer.state = {**tree_map(lambda array: array, state), "learning_rate": rate}  # updated in place
-        updated = self._optimizer.apply_gradients(grads, masters)
+        updated = self._optimizer.apply_gradients({NAME: grads}, {NAME: vector})[NAME]
         sound = mx.isfinite(loss.total) & mx.isfinite(norm)
 
         def keep(new: mx.array, old: mx.array) -> mx.array:
             return mx.where(sound, new, old)
 
-        return tree_map(keep, updated, masters), tree_map(keep, self._optimizer.state, state), loss, norm
+        return keep(updated, vector), tree_map(keep, self._optimizer.state, state), loss, norm
 
     def _total(self, arrays: Arrays, key: mx.array) -> Any:
-        def total(parameters: Any) -> LossSum:
-            self._forward.model.update(parameters)
+        masters, dtype = self._held[0], self._forward.dtype
+
+        def total(vector: mx.array) -> LossSum:
+            self._forward.model.update(_parameters(vector, masters, dtype))
             draw_dropout(self._forward.model, key)
             return self._forward(arrays)
 
@@ -122,7 +129,36 @@ def named(tree: Any) -> dict[str, mx.array]:
     return dict(tree_flatten(tree))
 
 
-def _after(masters: Any, part: Part) -> Any:
-    """The masters, but not before the part's gradients are computed."""
-    earlier = list(named(part.grads).values())
-    return tree_map(lambda array: mx.depends([array], earlier)[0], masters)
+def _joined(masters: Any) -> mx.array:
+    """All of a tree in one float32 vector: what is done to each of hundreds of small arrays is then done once."""
+    return mx.concatenate([array.reshape(-1).astype(mx.float32) for array in named(masters).values()])
+
+
+def _cut(vector: mx.array, like: Any) -> Any:
+    """The tree that `_joined` was given, out of its vector, in the vector's dtype.
+
+    Example:
+        >>> tree = {"a": mx.zeros((2, 1)), "b": [mx.ones((1, 3))]}
+        >>> _cut(_joined(tree), tree)["b"]
+        [array([[1, 1, 1]], dtype=float32)]
+    """
+    arrays = named(like)
+    ends = [int(end) for end in np.cumsum([array.size for array in arrays.values()])]
+    pieces = mx.split(vector, ends[:-1])
+    shaped = zip(arrays.items(), pieces, strict=True)
+    return tree_unflatten([(name, piece.reshape(array.shape)) for (name, array), piece in shaped])
+
+
+def _parameters(vector: mx.array, like: Any, dtype: mx.Dtype) -> Any:
+    """The tree out of the vector, cast to what the model computes in; its gradient is joined again in one piece."""
+
+    def pieces(vector: mx.array) -> list[mx.array]:
+        return list(named(_cut(vector.astype(dtype), like)).values())
+
+    function: Any = mx.custom_function(pieces)
+
+    @function.vjp
+    def joined(_primal: mx.array, cotangents: list[mx.array], _outputs: list[mx.array]) -> mx.array:
+        return mx.concatenate([c.reshape(-1) for c in cotangents]).astype(mx.float32)
+
+    return tree_unflatten(list(zip(named(like), function(vector), strict=True)))

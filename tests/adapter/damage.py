@@ -75,12 +75,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         f"{Q}.linear.weight (64, 64) is no adapter parameter of the model",
     ),
     "a truncated file": (_truncate, "adapters.safetensors cannot be read: "),
-    "no file at all": (lambda a: (a / "adapters.safetensors").unlink(), "adapters.safetensors cannot be read: "),
+    "no file at all": (lambda a: (a / "adapters.safetensors").unlink(), "it holds no adapters.safetensors; "),
     "garbage for weights": (
         lambda a: (a / "adapters.safetensors").write_bytes(b"garbage"),
         "adapters.safetensors cannot be read: ",
     ),
-    "no config": (lambda a: (a / "adapter_config.json").unlink(), "adapter_config.json cannot be read: "),
+    "no config": (lambda a: (a / "adapter_config.json").unlink(), "it holds no adapter_config.json; "),
     "a garbage config": (
         lambda a: (a / "adapter_config.json").write_text("{"),
         "adapter_config.json cannot be read: ",

@@ -1,4 +1,5 @@
 import mlx.core as mx
+import mlx.nn as nn
 import pytest
 
 from tasks.adapter import adapter_parameters
@@ -14,7 +15,22 @@ def test_reverse_mode_agrees(family, way, trained):
     assert f"against {way}, " in finding.detail
 
 
-def test_a_gradient_that_is_a_little_wrong_is_noticed(trained):
+ROUNDED = {
+    "bfloat16": {"dtype": "bfloat16"},
+    "4 bits of bfloat16": {"dtype": "bfloat16", "bits": 4},
+    "float16": {"dtype": "float16"},
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_a_base_that_rounds_is_held_to_no_less(name, trained):
+    finding = check(Subject(*trained("qwen3", **ROUNDED[name])))
+    assert finding.passed, finding.detail
+    assert "0.001 allowed" in finding.detail
+
+
+@pytest.mark.parametrize("options", [{}, ROUNDED["bfloat16"]], ids=["float32", "bfloat16"])
+def test_a_gradient_that_is_a_little_wrong_is_noticed(options, trained):
     @mx.custom_function
     def wrong(x):
         return 1 * x
@@ -27,7 +43,7 @@ def test_a_gradient_that_is_a_little_wrong_is_noticed(trained):
     def _(x, tangent):
         return tangent
 
-    subject = Subject(*trained())
+    subject = Subject(*trained("qwen3", **options))
     layer = any_model(subject).layers[2].self_attn.o_proj
     layer.linear = Wrong(layer.linear, wrong)
     finding = check(subject)
@@ -53,5 +69,7 @@ def test_the_parameters_are_left_as_they_were(trained):
 
 def test_what_the_check_swaps_is_put_back(trained):
     before = mx.argpartition
+    embed = nn.Embedding.__call__
     check(Subject(*trained("qwen3_moe")))
     assert mx.argpartition is before
+    assert nn.Embedding.__call__ is embed

@@ -1,12 +1,18 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import mlx.core as mx
 import pytest
 
 from tasks.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from tests.tiny import same
+
+
+@pytest.fixture(autouse=True)
+def _heard(caplog):
+    caplog.set_level(logging.WARNING, "tasks")  # a command that ran before may have turned it down
 
 
 def state(step: int) -> Checkpoint:
@@ -31,7 +37,7 @@ def test_there_may_be_none(tmp_path):
 
 
 def test_the_newest_is_so_by_its_number_and_the_newest_stay(tmp_path):
-    for step in (5, 999_999, 1_000_001, 20):
+    for step in (5, 20, 999_999, 1_000_001):
         save_checkpoint(tmp_path, state(step), keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-1000001", "step-999999"]
     found = newest_checkpoint(tmp_path)
@@ -87,3 +93,77 @@ def test_a_leftover_of_a_killed_run_is_not_a_checkpoint(tmp_path):
 def test_the_manifest_says_what_it_is(tmp_path):
     manifest = json.loads((save_checkpoint(tmp_path, state(3), keep=1) / "manifest.json").read_text())
     assert (manifest["kind"], manifest["step"], list(manifest["files"])) == ("checkpoint", 3, ["state.safetensors"])
+
+
+def _kept(folder) -> list[int]:
+    return sorted(int(path.name[5:]) for path in folder.iterdir())
+
+
+def _save(folder, losses, **options):
+    for step, loss in losses.items():
+        save_checkpoint(folder, replace(state(step), valid_loss=loss), **options)
+
+
+LOSSES = {10: 3.0, 20: 1.0, 30: None, 40: 2.0, 50: 1.0, 60: None}
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"keep": 1}, [60]),
+        ({"keep": 2}, [50, 60]),
+        ({"keep": 1, "best": True}, [20, 60]),
+        ({"keep": 1, "every": 20}, [20, 40, 60]),
+        ({"keep": 2, "best": True, "every": 40}, [20, 40, 50, 60]),
+    ],
+    ids=str,
+)
+def test_the_newest_the_best_and_each_so_many_th_stay(options, kept, tmp_path):
+    _save(tmp_path, LOSSES, **options)
+    assert _kept(tmp_path) == kept
+
+
+def test_without_a_validation_there_is_no_best(tmp_path):
+    _save(tmp_path, {10: None, 20: None}, keep=1, best=True)
+    assert _kept(tmp_path) == [20]
+
+
+def test_one_that_was_passed_over_does_not_take_the_place_of_the_next(tmp_path):
+    save_checkpoint(tmp_path, state(10), keep=1)
+    shutil.copytree(tmp_path / "step-000010", tmp_path / "step-000020")  # says that it is of step 10: damaged
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 10
+    save_checkpoint(tmp_path, state(15), keep=1)
+    assert _kept(tmp_path) == [15]
+
+
+@pytest.mark.parametrize("place", range(12))
+def test_a_bit_of_the_manifest_that_flipped_is_noticed(place, tmp_path, caplog):
+    save_checkpoint(tmp_path, state(10), keep=2)
+    path = save_checkpoint(tmp_path, state(20), keep=2) / "manifest.json"
+    content = bytearray(path.read_bytes())
+    digits = [n for n, byte in enumerate(content) if chr(byte).isdigit()]
+    content[digits[place * len(digits) // 12]] ^= 1  # another digit, and JSON still
+    path.write_bytes(bytes(content))
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 10
+    assert str(path.parent) in caplog.text
+
+
+@pytest.mark.parametrize("change", [{"kind": "adapter"}, {"version": 99}, {"step": 7}])
+def test_what_is_no_checkpoint_of_ours_is_passed_over(change, tmp_path, caplog):
+    path = save_checkpoint(tmp_path, state(20), keep=2) / "manifest.json"
+    manifest = {**json.loads(path.read_text()), **change}
+    del manifest["seal"]
+    path.write_text(json.dumps(manifest))
+    assert newest_checkpoint(tmp_path) is None
+    assert "wanted a checkpoint of version 1, step 20" in caplog.text
+
+
+def test_what_it_is_of_goes_with_it(tmp_path):
+    save_checkpoint(tmp_path, replace(state(5), origin={"data": "abc"}, valid_loss=0.1 + 0.2), keep=1)
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert (found.origin, found.valid_loss) == ({"data": "abc"}, 0.1 + 0.2)

@@ -1,6 +1,5 @@
-"""Fixtures of the data room: a throw-away tokenizer of bytes, and the test bank where it is present."""
+"""Fixtures of the data room: a throw-away tokenizer of bytes, and those of the test bank where it is present."""
 
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +8,6 @@ from typing import Any
 import pytest
 
 from tests.data.families import SPECIALS, TEMPLATES
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of the test bank: ../shared/data beside the repository, or GRAFTLINE_DATA."""
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("GRAFTLINE_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"the test bank is not at {folder}; set GRAFTLINE_DATA")
-    return folder
 
 
 def byte_tokenizer(template: str | None = None) -> Any:

@@ -48,3 +48,8 @@ def test_agrees_with_json_on_what_it_accepts(row: dict):
     line = json.dumps(row, ensure_ascii=False).encode()
     if b"\x00" not in line:
         assert decode_row(line, "a.jsonl", 1) == row
+
+
+def test_a_line_that_ends_too_early_is_pointed_at_where_it_ends():
+    with pytest.raises(DataError, match=r"a\.jsonl:4: not JSON: Expecting value at column 15"):
+        decode_row(b'{"messages": [\n', "a.jsonl", 4)

@@ -1,6 +1,7 @@
 """Rows of a source as examples: strict and lenient, and the bank's malformed rows by their verdicts."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,22 @@ def test_the_file_with_a_bom_and_crlf(shared_data: Path, bank_tokenizer: Callabl
     assert len(run(Data(train=str(path)), bank_tokenizer("qwen3"))[0]) == 3
 
 
+def test_the_tokenizer_says_nothing_of_long_rows(
+    tmp_path: Path, tokenizer_of: Callable, caplog: pytest.LogCaptureFixture
+):
+    """Its warning speaks of indexing errors; that a row is too long for the model is said by us, with its line."""
+    tokenizer, path = tokenizer_of(None), tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "x" * 99}))
+    longest, tokenizer.model_max_length = tokenizer.model_max_length, 10
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    try:
+        assert len(run(Data(train=str(path)), tokenizer)[0]) == 1
+    finally:
+        logging.getLogger("transformers").removeHandler(caplog.handler)
+        tokenizer.model_max_length = longest
+    assert not caplog.records
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> str:
     rows = [{"text": "x" * n} for n in (3, 9, 4)] + [{"prompt": "p", "completion": "c"}]
@@ -69,11 +86,22 @@ def test_split_is_for_text(source: str, tokenizer_of: Callable):
         run(Data(train=source, max_tokens=2, truncate="split"), tokenizer_of(None))
 
 
-def test_what_the_template_drops_stops_a_strict_run(tmp_path: Path, tokenizer_of: Callable):
+def test_what_the_template_leaves_out_stops_is_dropped_or_is_allowed(tmp_path: Path, tokenizer_of: Callable):
     call = {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}
     messages = [{"role": "user", "content": "a"}, call]
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"messages": messages}))
-    with pytest.raises(DataError, match=r"a\.jsonl:1: the template leaves out the tool call .* data\.strict=false"):
+    with pytest.raises(
+        DataError, match=r"a\.jsonl:1: the template leaves out the tool call .*strict=false.*allow_lost="
+    ):
         run(Data(train=str(path)), tokenizer_of("chatml"))
-    assert run(Data(train=str(path), strict=False), tokenizer_of("chatml"))[1].lost
+    examples, tally = run(Data(train=str(path), strict=False), tokenizer_of("chatml"))
+    assert (examples, tally.lost) == ([], {})
+    assert [remark.lines for remark in tally.dropped.values()] == [(1,)]
+    for strict in (True, False):
+        examples, tally = run(Data(train=str(path), strict=strict, allow_lost=True), tokenizer_of("chatml"))
+        assert [line for line, _, _ in examples] == [1]
+        assert (list(tally.lost), tally.dropped) == (
+            ["the template leaves out the tool call of a message of role 'assistant'"],
+            {},
+        )

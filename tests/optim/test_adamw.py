@@ -36,7 +36,9 @@ def test_golden_trajectory(shared_data, bias_correction):
         losses.append(loss.mean.item())
         parameters = optimizer.apply_gradients({k: g / loss.count for k, g in grads.items()}, parameters)
         mx.eval(parameters, optimizer.state)
-    assert losses == pytest.approx(expected, abs=2e-4)
+    # Float32 on both sides: without bias correction the first steps are three times as long, and after ten of them the
+    # two BLAS libraries of this backend are 7e-5 apart, relative.
+    assert losses == pytest.approx(expected, rel=1e-4)
 
 
 def test_update_equals_the_paper_in_float64():

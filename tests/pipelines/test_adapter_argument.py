@@ -5,12 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.adapter_argument import with_adapter
+from pipelines.adapter_argument import FILES, with_adapter
 from tasks.errors import ConfigError
 from tasks.model import Model
 
 
+def _files(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in FILES:
+        (folder / name).write_text("{}")
+    return folder
+
+
 def _manifest(folder: Path, source: Model) -> Path:
+    _files(folder)
     (folder / "manifest.json").write_text(json.dumps({"files": {}, "model": source.model_dump(mode="json")}))
     return folder
 
@@ -36,8 +44,18 @@ def test_held_out_rows_are_the_only_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "words"),
-    [([], "say which adapter"), (["adapter=/nowhere"], "no such directory"), (["adapter={}"], "say model.path")],
+    [
+        ([], "say which adapter"),
+        (["adapter=/nowhere"], "no such directory"),
+        (["adapter={}"], "say model.path"),
+        (["adapter={}/empty"], "holds no adapter_config.json and no adapters.safetensors; is it an adapter's"),
+        (["adapter={}/run", "model.path=a/b"], r"holds no .*; did you mean adapter=.*/run/adapter\?"),
+    ],
 )
 def test_what_is_missing_is_said(overrides: list[str], words: str, tmp_path: Path) -> None:
+    _files(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "run").mkdir()
+    _files(tmp_path / "run/adapter")
     with pytest.raises(ConfigError, match=words):
         with_adapter([o.format(tmp_path) for o in overrides])

@@ -90,6 +90,41 @@ def test_hydras_own_flags() -> None:
     assert "experiment: " in helped.stdout
 
 
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["-m"], ["--info"]])
+def test_a_mistake_beside_hydras_flags_is_one_line_of_ours(flags: list[str]) -> None:
+    done = _command("finetune", *flags, "+experiment=quikstart", "lora.rank=2,4" if "-m" in flags else "lora.rank=2")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: experiment=quikstart: there is no such choice; did you mean 'quickstart'?")
+    assert done.stderr.count("\n") == 1
+
+
+def test_info_takes_what_it_is_about() -> None:
+    done = _command("finetune", "--info", "searchpath")
+    assert done.returncode == 0, done.stderr
+    assert "conf" in done.stdout
+
+
+def test_shell_completion() -> None:
+    line = "python -m pipelines.finetune memory="
+    asked = _command("finetune", "-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert {"memory=roomy", "memory=tight"} <= set(asked.stdout.split()), asked.stderr
+
+
+@pytest.mark.parametrize("module", ["verify", "evaluate"])
+def test_help_of_the_commands_without_hydras_flags(module: str) -> None:
+    done = _command(module, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"python -m pipelines.{module} adapter=" in done.stdout
+
+
+def test_a_blas_that_is_not_there_is_one_line() -> None:
+    done = _command("finetune", "+experiment=quickstart", GRAFTLINE_BLAS="/no/such.so")
+    if sys.platform.startswith("linux"):
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: GRAFTLINE_BLAS=/no/such.so cannot be used: ")
+        assert done.stderr.count("\n") == 1
+
+
 def test_multirun_runs_each(tmp_path: Path) -> None:
     done = _command(
         "finetune",

@@ -62,6 +62,9 @@ def test_a_run_is_frozen_and_survives_its_own_yaml() -> None:
         ("model.quantize=7", ["model.quantize=7"]),
         ("name=../x", ['name="../x"']),
         ("lora.rank", ["'lora.rank'", "key=value"]),
+        ("name=../x", ["letters, digits"]),
+        ("experiment=quickstart", ["write +experiment="]),
+        ("lora.rank=2,4", ["lora.rank=2,4", "-m"]),
         ("data.train=[x", ["cannot be composed"]),
         ("data.train=${nowhere}", ["nowhere"]),
         ("verify.checks=[reload]", ["verify.checks", "reload_logits"]),
@@ -72,6 +75,12 @@ def test_a_mistake_names_the_key_the_value_and_the_fix(override: str, words: lis
     with pytest.raises(ConfigError) as caught:
         compose([*GIVEN, override])
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_key_of_another_kind_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"batch.tokens=768: there is no such key with batch=padded; ~batch.tokens"):
+        compose(["+experiment=quickstart", "batch=padded"])
+    assert compose(["+experiment=quickstart", "batch=padded", "~batch.tokens"]).batch.kind == "padded"
 
 
 def test_all_mistakes_are_said_at_once() -> None:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pipelines.console import quiet_user_errors
+from pipelines.console import quiet_user_errors, say_errors_once
 from tasks.errors import DataError
 
 
@@ -22,3 +22,29 @@ def test_only_mistakes_lose_their_traceback(error: Exception, traceback: bool) -
     finally:
         for name in ("prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(name).filters[:] = before
+
+
+def test_the_terminal_is_not_told_what_the_command_says_at_its_end() -> None:
+    terminal, flow = logging.StreamHandler(), logging.getLogger("prefect.flow_runs")
+    root, before = logging.getLogger("prefect"), list(flow.filters)
+    root.addHandler(terminal)
+    quiet_user_errors()
+    say_errors_once()
+    try:
+        for error, shown in ((DataError("bad row"), False), (ValueError("a bug"), True)):
+            record = flow.makeRecord(flow.name, logging.ERROR, "f", 1, "failed", (), (type(error), error, None))
+            assert flow.filter(record), "the Prefect UI is told"
+            assert bool(terminal.filter(record)) is shown
+        for text, shown in {
+            "Finished in state Failed('Task run encountered an exception DataError: a.jsonl:3: bad')": False,
+            "Finished in state Failed('Task run encountered an exception ValueError: x')": True,
+            "Finished in state Completed()": True,
+        }.items():
+            record = flow.makeRecord(flow.name, logging.ERROR, "f", 1, text, (), None)
+            assert bool(terminal.filter(record)) is shown
+    finally:
+        root.removeHandler(terminal)
+        for handler in root.handlers:
+            handler.filters.clear()
+        for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
+            logging.getLogger(name).filters[:] = before if name == "prefect.flow_runs" else []

@@ -56,3 +56,10 @@ def test_wait_says_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     finally:
         logging.getLogger("pipelines").removeHandler(caplog.handler)
     assert f"waiting for the GPU, taken by process {held.pid}" in caplog.text
+
+
+def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "file" / "gpu.lock"))
+    with pytest.raises(RunError, match=r"gpu\.lock, cannot be made: .*GRAFTLINE_GPU_LOCK"), gpu_lock("wait", tmp_path):
+        pass

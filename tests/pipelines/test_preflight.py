@@ -38,6 +38,14 @@ def test_what_is_neither_folder_nor_hub_id(path: str) -> None:
         preflight(["+experiment=quickstart", f"model.path={path}"])
 
 
+def test_a_run_dir_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"run_dir=.*/file is a file"):
+        preflight(["+experiment=quickstart", f"run_dir={tmp_path / 'file'}"])
+    assert preflight(["+experiment=quickstart", f"run_dir={tmp_path / 'new'}"]).run_dir == str(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(ConfigError, match="empty"):

@@ -1,15 +1,18 @@
 """A run directory is one run's at a time, is gone on with by the same settings only, and is complete or removed."""
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
+from safetensors import SafetensorError
 
 from pipelines.config import Run, compose
-from pipelines.run_dir import FREE, new_run_dir, open_run, seal, shaping
+from pipelines.run_dir import EXTENDS, FREE, new_run_dir, open_run, seal, shaping
 from tasks.errors import DataError, RunError
+from tasks.settings import Train
 
 
 def _run(*overrides: str) -> Run:
@@ -46,6 +49,65 @@ def test_a_new_directory_without_a_step_is_removed_on_an_error(tmp_path: Path) -
     with pytest.raises(DataError), open_run(_run(), tmp_path / "run"):
         raise DataError("bad row")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_folders_made_for_it_go_too_but_no_other(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(DataError), open_run(_run(), tmp_path / "runs/mine/first"):
+        raise DataError("bad row")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
+
+
+def test_a_folder_that_holds_another_run_stays(tmp_path: Path) -> None:
+    def fail() -> None:
+        (tmp_path / "mine/second").mkdir()
+        raise DataError("bad row")
+
+    with pytest.raises(DataError), open_run(_run(), tmp_path / "mine/first"):
+        fail()
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["second"]
+
+
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    RuntimeError("[write] Unable to write 135 bytes to file."),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+def test_a_full_disk_is_one_clear_error(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.run_dir._free", lambda folder: 4096)
+    with (
+        pytest.raises(RunError, match=r"run_dir=.*/run: the disk is full; make room"),
+        open_run(_run(), tmp_path / "run"),
+    ):
+        raise error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_write_that_failed_with_room_left_is_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.run_dir._free", lambda folder: 1 << 40)
+    with pytest.raises(RuntimeError, match="Unable to write"), open_run(_run(), tmp_path / "run"):
+        raise FULL[-1]
+
+
+def test_what_is_said_at_the_end_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The command prints the reason; the log in the terminal does not repeat it, nor show a traceback."""
+    (tmp_path / "run").mkdir()
+    for error in (RunError("the reason"), ValueError("the bug")):
+        with pytest.raises(type(error)), open_run(_run(), tmp_path / "run"):
+            raise error
+    assert not caplog.records
+    kept = (tmp_path / "run/run.log").read_text()
+    assert kept.count("the reason") == kept.count("ValueError: the bug") == kept.count("Traceback") == 1
+
+
+def test_starting_afresh_leaves_no_result_of_another_run(tmp_path: Path) -> None:
+    for name in ("report.json", "verdict.json", "metrics.jsonl"):
+        (tmp_path / name).write_text("{}")
+    with open_run(_run("resume=never"), tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.yaml", "run.log"]
 
 
 def test_what_was_trained_stays_on_an_error(tmp_path: Path) -> None:
@@ -93,3 +155,65 @@ def test_the_seal_says_what_made_the_run(tmp_path: Path) -> None:
     assert manifest["command"][-1] == "+experiment=quickstart"
     assert set(manifest["fingerprints"]) == {"data", "model", "config"}
     assert manifest["packages"]["mlx"] == "0.32.4"
+
+
+def _first(folder: Path, *overrides: str) -> None:
+    with open_run(_run(*overrides), folder):
+        (folder / "checkpoints/step-000001").mkdir(parents=True)
+
+
+def test_extend_lets_the_length_change_and_how_often_things_are_done(tmp_path: Path) -> None:
+    _first(tmp_path)
+    longer = ["train.steps=300", "train.save_every=7", "train.eval_every=9", "train.keep_best=true", "sinks=[jsonl]"]
+    with (
+        pytest.raises(RunError, match=r"train\.steps was '150', is '300'.*or resume=extend"),
+        open_run(_run(*longer), tmp_path),
+    ):
+        pass
+    with open_run(_run(*longer, "resume=extend"), tmp_path):
+        assert (tmp_path / "checkpoints/step-000001").is_dir()
+    with open_run(_run(*longer), tmp_path):  # from now on it is the longer run
+        pass
+
+
+def test_extend_refuses_what_shapes_the_steps_by_key(tmp_path: Path) -> None:
+    _first(tmp_path)
+    with (
+        pytest.raises(RunError, match=r"optim\.lr was '0\.01', is '0\.02'") as caught,
+        open_run(_run("train.steps=300", "optim.lr=0.02", "resume=extend"), tmp_path),
+    ):
+        pass
+    assert "train.steps" not in str(caught.value)
+    assert "resume=extend" not in str(caught.value)
+
+
+def test_the_keys_of_extend_are_keys() -> None:
+    assert set(EXTENDS) <= {f"train.{name}" for name in Train.model_fields}
+    assert {"train.accumulate", "train.compile"}.isdisjoint(EXTENDS)
+
+
+def test_a_key_that_came_since_has_its_default(tmp_path: Path) -> None:
+    _first(tmp_path)
+    plain = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del plain["train"]["keep_best"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain))
+    with open_run(_run(), tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\x00"])
+def test_a_torn_config_beside_checkpoints_is_named(text: str, tmp_path: Path) -> None:
+    _first(tmp_path)
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match=r"config\.yaml cannot be read"), open_run(_run(), tmp_path):
+        pass
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    _first(tmp_path)
+    for name in (".adapter.77.tmp", "checkpoints/.step-000002.77.tmp", "checkpoints/.step-000000.77.gone"):
+        (tmp_path / name).mkdir()
+    with open_run(_run(), tmp_path):
+        pass
+    assert not list(tmp_path.rglob(".*"))
+    assert "left half written: adapter, step-000000, step-000002" in (tmp_path / "run.log").read_text()

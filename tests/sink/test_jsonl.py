@@ -1,7 +1,9 @@
+import logging
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.sink import SINKS, Counters, Jsonl
+from tasks.sink import SINKS, Counters, Durable, Jsonl
 from tasks.sink.jsonl import read_metrics
 from tests.sink.test_metrics import step
 
@@ -49,3 +51,24 @@ def test_a_fresh_start_drops_what_stood_there(tmp_path):
 
 def test_no_file_has_no_lines(tmp_path):
     assert read_metrics(tmp_path / "absent.jsonl") == []
+
+
+def test_what_is_torn_in_the_middle_is_dropped_and_said(tmp_path, caplog):
+    path = tmp_path / "metrics.jsonl"
+    caplog.set_level(logging.WARNING, "tasks")  # a command that ran before may have turned it down
+    write(path, 0, 4)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], b"\x00" * 20, b"\xff", lines[2], lines[0], b"[1]", *lines[3:]]))
+    assert steps(path) == [1, 3, 1, 4]
+    write(path, 4, 5)
+    assert steps(path) == [1, 3, 4, 5]
+    assert "lacks 1 of the 4 steps done so far" in caplog.text
+
+
+def test_it_can_be_put_on_the_disk(tmp_path):
+    sink = Jsonl(tmp_path / "metrics.jsonl", start=0, total=1)
+    assert isinstance(sink, Durable)
+    sink.write(step(Counters(), 1))
+    sink.sync()
+    sink.close()
+    assert steps(tmp_path / "metrics.jsonl") == [1]

@@ -55,3 +55,21 @@ def test_counters_go_on_through_json():
 def test_no_time_is_no_division_by_zero():
     assert Counters().tokens_per_second == 0
     assert step(Counters(), 1, seconds=0.0).tokens_per_second == pytest.approx(30 / 1e-9)
+
+
+def test_a_step_that_is_not_finite_is_counted_and_changes_no_loss():
+    counters = Counters()
+    nan = step(counters, 1, loss=float("nan"))
+    assert (nan.line()["loss"], nan.line()["skipped"]) == (None, True)
+    json.dumps(nan.line(), allow_nan=False)
+    step(counters, 2, grad_norm=float("inf"))
+    assert (counters.skipped, counters.skipped_in_a_row, counters.loss_first, counters.tokens) == (2, 2, None, 60)
+    assert "skipped" not in step(counters, 3).line()
+    assert (counters.skipped, counters.skipped_in_a_row, counters.loss_first) == (2, 0, 0.0)
+
+
+def test_the_lowest_validation_loss_is_remembered():
+    counters = Counters()
+    for loss in (3.0, 1.0, 2.0):
+        counters.validated(step(counters, 1), loss)
+    assert (counters.best_loss, counters.valid_loss) == (1.0, 2.0)

@@ -1,0 +1,40 @@
+"""A folder to write into: made, or refused in one line, and never left behind by a mere look."""
+
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from tasks.errors import RunError
+
+
+def make_folder(path: Path) -> list[Path]:
+    """Makes a folder that can be written; gives those that were not there before, the innermost first.
+
+    Raises:
+        RunError: it cannot be made, is a file, or takes no files.
+    """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=path).close()
+    except FileExistsError:
+        raise RunError(f"run_dir={path} is a file; name a folder") from None
+    except NotADirectoryError:
+        parent = next(folder for folder in path.parents if folder.exists() and not folder.is_dir())
+        raise RunError(f"run_dir={path} cannot be written: {parent} is a file") from None
+    except OSError as error:
+        remove_folders(new)
+        raise RunError(f"run_dir={path} cannot be written: {error.strerror or error}; name another") from error
+    return new
+
+
+def remove_folders(new: list[Path]) -> None:
+    """Takes away what `make_folder` made, as far as nothing has been put there since."""
+    for folder in new:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def check_folder(path: Path) -> None:
+    """Raises what `make_folder` would; leaves nothing."""
+    remove_folders(make_folder(path))

@@ -1,0 +1,90 @@
+"""A quantized base as dense matrices for as long as a training lasts: the same weights, a faster product.
+
+A 4-bit product at training sizes is slower than a dense one, and its backward more so (on CUDA a naive kernel). The
+values do not change: each weight is what its packed form stands for, in the dtype of the scales. It costs four times
+the memory of a 4-bit base, so it is for where that is to be had.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
+from typing import Any, Literal
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+QUANTIZED = (nn.QuantizedLinear, nn.QuantizedEmbedding, QuantizedSwitchLinear)
+SHARE = 0.4
+"""Of the device's memory, what `auto` lets the dense base take; the rest is for activations."""
+
+
+@contextmanager
+def dense_base(model: nn.Module, base: Literal["quantized", "dequantized", "auto"]) -> Iterator[int]:
+    """Swaps a model's quantized layers for dense ones, and puts the packed ones back on leaving.
+
+    Args:
+        model: its quantized layers are frozen, wrapped by LoRA or not.
+        base: `dequantized` always swaps, `quantized` never, `auto` where the dense weights fit into SHARE of memory.
+
+    Yields:
+        How many layers were swapped.
+
+    Example:
+        >>> layer = nn.Sequential(nn.QuantizedLinear(64, 8))
+        >>> with dense_base(layer, "dequantized") as swapped:
+        ...     swapped, type(layer.layers[0]).__name__
+        (1, 'Linear')
+        >>> type(layer.layers[0]).__name__
+        'QuantizedLinear'
+    """
+    packed: dict[str, Any] = {name: module for name, module in model.named_modules() if isinstance(module, QUANTIZED)}
+    if base == "quantized" or (base == "auto" and dense_bytes(packed.values()) > SHARE * memory_bytes()):
+        packed = {}
+    try:
+        for name, module in packed.items():
+            _put(model, name, dense(module))
+        yield len(packed)
+    finally:
+        for name, module in packed.items():
+            _put(model, name, module)
+
+
+def dense(module: Any) -> nn.Module:
+    """The dense layer of the same weights, frozen, in the dtype of the scales."""
+    weight = mx.dequantize(
+        module.weight, module.scales, module.get("biases"), module.group_size, module.bits, mode=module.mode
+    )
+    if isinstance(module, nn.QuantizedEmbedding):
+        layer: Any = nn.Embedding(1, 1)
+    elif isinstance(module, QuantizedSwitchLinear):
+        layer = SwitchLinear(1, 1, 1, bias=False)
+    else:
+        layer = nn.Linear(1, 1, bias=False)
+    layer.weight = weight
+    if "bias" in module:
+        layer.bias = module.bias
+    layer.freeze()
+    return layer
+
+
+def dense_bytes(modules: Any) -> int:
+    """What these quantized layers would take as dense ones."""
+    return sum(module.weight.size * 32 // module.bits * module.scales.dtype.size for module in modules)
+
+
+def memory_bytes() -> int:
+    """The memory of the device that MLX computes on: the GPU's, or else the machine's."""
+    info: dict[str, Any] = mx.device_info()
+    found = info.get("max_recommended_working_set_size") or info.get("memory_size") or info.get("total_memory")
+    return int(found or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _put(model: nn.Module, path: str, module: nn.Module) -> None:
+    *parents, last = path.split(".")
+    host: Any = reduce(lambda at, part: at[int(part)] if part.isdigit() else getattr(at, part), parents, model)
+    if last.isdigit():
+        host[int(last)] = module
+    else:
+        setattr(host, last, module)

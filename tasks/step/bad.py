@@ -1,0 +1,56 @@
+"""bad_batch.json: which examples a step that was not finite was made of, and where they stand in their sources."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from tasks.artifact import write_json
+from tasks.batch import Rows
+
+BAD_BATCH = "bad_batch.json"
+SKIPPED_IN_A_ROW = 10
+"""Steps in a row that are skipped before a run that is told to skip stops all the same: nothing is learned then."""
+KEPT = 50
+"""The most steps that the file names, the newest."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """Rows that know where they came from."""
+
+    @property
+    def lines(self) -> np.ndarray:
+        """The line of its source of each example, counted from 1."""
+        ...
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Which of the sources each example came from, counted from 0."""
+        ...
+
+
+def write_bad_batch(out: Path, rows: Rows, examples: list[int], *, step: int, loss: float, grad_norm: float) -> None:
+    """Adds a step to bad_batch.json under `out`, in place of what a run that was resumed said of it and later ones.
+
+    Args:
+        out: the run directory.
+        rows: what is trained on.
+        examples: of the step.
+        step: counted from 1.
+        loss: of the step; a number that is not finite is written as text.
+        grad_norm: of the step.
+    """
+    path = out / BAD_BATCH
+    try:
+        earlier = [bad for bad in json.loads(path.read_text(encoding="utf-8"))["steps"] if bad["step"] < step]
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = []
+    found: list[dict[str, Any]] = [{"example": int(index), "tokens": int(rows.lengths[index])} for index in examples]
+    if isinstance(rows, Located):
+        for entry in found:
+            index = entry["example"]
+            entry |= {"source": int(rows.sources[index]), "line": int(rows.lines[index])}
+    bad = {"step": step, "loss": str(loss), "grad_norm": str(grad_norm), "examples": found}
+    write_json(path, {"steps": [*earlier, bad][-KEPT:]})

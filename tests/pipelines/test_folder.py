@@ -1,0 +1,45 @@
+"""A folder is made or refused in one line; a look at it leaves nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.folder import check_folder, make_folder, remove_folders
+from tasks.errors import RunError
+
+
+def test_a_folder_is_made_with_its_parents_and_taken_away_again(tmp_path: Path) -> None:
+    new = make_folder(tmp_path / "a/b")
+    assert new == [tmp_path / "a/b", tmp_path / "a"]
+    assert make_folder(tmp_path / "a/b") == []
+    remove_folders(new)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_in_use_stays(tmp_path: Path) -> None:
+    new = make_folder(tmp_path / "a/b")
+    (tmp_path / "a/file").write_text("")
+    remove_folders(new)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+
+
+def test_a_look_leaves_nothing(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a/b")
+    assert not list(tmp_path.iterdir())
+    check_folder(tmp_path)
+    assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("file", r"run_dir=.*/file is a file; name a folder"),
+        ("file/run", r"run_dir=.*/file/run cannot be written: .*/file is a file"),
+        ("/proc/none/run", r"run_dir=/proc/none/run cannot be written: .*; name another"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(path: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=words):
+        check_folder(tmp_path / path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
