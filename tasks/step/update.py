@@ -89,6 +89,19 @@ class Update:
     def _run(
         self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
     ) -> tuple[Any, ...]:
+        """The graph. What it asks of the model is set here, where a compiled step comes only to be traced."""
+        model = self._forward.model
+        model.train()
+        try:
+            with segment_attention(model):  # around the backward too: checkpointed blocks run again there
+                return self._graph(vector, state, window, key, rate)
+        finally:
+            model.eval()
+            model.update(self._held[0])  # tracing put its own arrays there
+
+    def _graph(
+        self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
+    ) -> tuple[Any, ...]:
         part: Part | None = None
         with checkpoint_blocks(blocks(self._forward.model)[1] if self._recompute else []):
             for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
