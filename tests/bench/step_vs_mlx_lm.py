@@ -1,0 +1,90 @@
+"""This project's step against mlx_lm.lora's own trainer: python -m tests.bench.step_vs_mlx_lm --model starter
+
+Both train LoRA of rank 8 on all linears of the same weights, on the same rows, in interleaved rounds of one process:
+mlx_lm makes its own batches; ours are packed. The loss of both sides on the same rows is printed before and after;
+theirs counts one padding token a row as a target. The last line is JSON.
+"""
+
+import argparse
+
+from tasks.batch import Packed
+from tests.bench.dense import compute_dense, freeze_norms
+from tests.bench.ours import Ours, peak, reset_peak, resident
+from tests.bench.report import show, side
+from tests.bench.rows import chat_rows, even_rows
+from tests.bench.shapes import adapted, frozen_model, twin
+from tests.bench.theirs import Theirs
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="starter", help="0.6b, 8b or tiny (random weights), starter, or a folder")
+    parser.add_argument("--bits", type=int, default=None)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--even", type=int, default=None, help="rows of exactly this many tokens")
+    parser.add_argument("--batch", type=int, default=8, help="mlx_lm's rows a batch")
+    parser.add_argument("--tokens", type=int, default=2048, help="positions of our packed rows")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1], help="our packed rows a step, a side each")
+    parser.add_argument("--norm", action="store_true", help="ours with norms that give no gradient, see dense.py")
+    parser.add_argument("--dense", action="store_true", help="ours with quantized layers that compute dense")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm", type=int, default=1)
+    parser.add_argument("--check", type=int, default=32, help="rows whose loss both sides print")
+    given = parser.parse_args()
+
+    base = frozen_model(given.model, bits=given.bits)
+    vocabulary = base.args.vocab_size  # type: ignore[union-attr]
+    rows = even_rows(given.rows, given.even, vocabulary) if given.even else chat_rows(given.rows, vocabulary)
+    check = rows.first(given.check)
+    theirs = Theirs(twin(base, given.model, given.bits), rows, given.batch)
+    model = adapted(base)
+    if given.norm:
+        freeze_norms(model)
+    if given.dense:
+        compute_dense(model)
+    ours = {f"ours {n} x {given.tokens}": Ours(model, rows, Packed(tokens=given.tokens, size=n)) for n in given.sizes}
+    before = {"mlx_lm": theirs.loss(check), **{name: one.loss(check) for name, one in ours.items()}}
+    found: dict[str, list[tuple[int, float, int]]] = {name: [] for name in ours}
+
+    for one in ours.values():
+        one.round()
+
+    def between() -> None:
+        for name, one in ours.items():
+            reset_peak()
+            tokens, seconds = one.round()
+            found[name].append((tokens, seconds, peak()))
+
+    held = resident()
+    measured = theirs.run(given.rounds, given.warm, between)
+    after = {"mlx_lm": theirs.loss(check), **{name: one.loss(check) for name, one in ours.items()}}
+
+    def losses(name: str) -> dict[str, float | int]:
+        (first, targets), (last, _) = before[name], after[name]
+        return {"loss_before": round(first, 4), "loss_after": round(last, 4), "targets": targets}
+
+    sides = {
+        f"mlx_lm.lora, batches of {given.batch}": side(
+            theirs.tokens, [s for s, _ in measured], max(p for _, p in measured), held, **losses("mlx_lm"),
+            steps=len(theirs.batches), first_round_seconds=round(theirs.first or 0, 2),
+        )
+    }  # fmt: skip
+    for name, rounds in found.items():
+        sides[name] = side(
+            rounds[0][0],
+            [s for _, s, _ in rounds],
+            max(p for *_, p in rounds),
+            held,
+            **losses(name),
+            steps=len(list(ours[name].batches())),
+        )
+    reference, *rest = sides.values()
+    for one in rest:
+        one["speed_ratio"] = round(one["tokens_per_second"] / reference["tokens_per_second"], 2)
+        one["peak_ratio"] = round(one["peak_gb"] / reference["peak_gb"], 3)
+    show("step_vs_mlx_lm", sides, arguments=vars(given))
+
+
+if __name__ == "__main__":
+    main()
