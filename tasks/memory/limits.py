@@ -24,9 +24,10 @@ class Memory(Record):
     Attributes:
         checkpoint: gradient checkpointing: "none" keeps every activation, "all" recomputes each block's in the
             backward pass, for about a third more time.
-        base: what a quantized base is multiplied as while training lasts: its packed form, or dense matrices of the
-            same weights, which are faster and take the memory that they would without quantization; "auto" takes
-            dense ones where they fit in two fifths of the device's memory.
+        base: how a quantized base is held while training lasts: `quantized` keeps it packed and unpacks each matrix
+            for its use; `dequantized` holds dense matrices of the same weights, which saves the unpacking and takes
+            the memory that they would without quantization; `auto` holds dense ones where they fit in two fifths of
+            the device's memory.
         head_chunk: the most positions whose logits are alive at a time, of those that the loss counts; None computes
             the logits of every position at once.
         limit_gb: where MLX starts to hold allocations back; None keeps MLX's default.

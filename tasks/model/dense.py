@@ -1,8 +1,7 @@
-"""A quantized base as dense matrices for as long as a training lasts: the same weights, a faster product.
+"""A quantized base held as dense matrices for as long as a training lasts: the same weights, unpacked once.
 
-A 4-bit product at training sizes is slower than a dense one, and its backward more so (on CUDA a naive kernel). The
-values do not change: each weight is what its packed form stands for, in the dtype of the scales. It costs four times
-the memory of a 4-bit base, so it is for where that is to be had.
+The values do not change: each weight is what its packed form stands for, in the dtype of the scales. It costs four
+times the memory of a 4-bit base, so it is for where that is to be had; tasks/model/frozen.py unpacks for each use.
 """
 
 import os

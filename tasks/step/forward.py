@@ -18,6 +18,7 @@ from tasks.attention import backend, choose_way, packed_cache, segment_attention
 from tasks.batch import Batch
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
+from tasks.model.frozen import frozen_base
 from tasks.model.head import Head
 
 Arrays = dict[str, Any]
@@ -95,7 +96,7 @@ class Forward:
         """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
         self.model.eval()
         whole = LossSum(mx.array(0.0), mx.array(0.0))
-        with segment_attention(self.model):
+        with segment_attention(self.model), frozen_base(self.model):
             for batch in batches:
                 whole = whole.add(self(self.arrays(batch), backward=False))
                 mx.eval(whole)

@@ -15,6 +15,7 @@ from tasks.grad import Part, add, checkpoint_blocks, divide, value_and_grad
 from tasks.lora.attach import draw_dropout
 from tasks.loss import LossSum
 from tasks.model.family import blocks
+from tasks.model.frozen import frozen_base
 from tasks.optim import AdamW, clip, load_state
 from tasks.settings import Train
 from tasks.step.forward import Arrays, Forward
@@ -93,7 +94,7 @@ class Update:
         model = self._forward.model
         model.train()
         try:
-            with segment_attention(model):  # around the backward too: checkpointed blocks run again there
+            with segment_attention(model), frozen_base(model):  # the backward too: checkpointed blocks run again there
                 return self._graph(vector, state, window, key, rate)
         finally:
             model.eval()

@@ -2,16 +2,18 @@
 
 A variant is a list of changes to the base, joined by +: `rows-1024` (row length, same tokens a step), `size-2` (rows a
 step), `chunk-512`, `eager`, `recompute`, `mask`, `blockwise`, `leaky` (causal across examples: a bound, not a way to
-train), `dense` (quantized layers compute with their dequantized weight) and `norm` (norms without the gradient of their
-weight), both in dense.py. The last line is JSON.
+train), `stock` (the base's own layers, see tasks/model/frozen.py) and `dequantized` (a quantized base held dense). The
+last line is JSON.
 """
 
 import argparse
+from contextlib import ExitStack
 from typing import Any
 
 from tasks.attention import packed_cache
 from tasks.batch import Packed
-from tests.bench.dense import compute_dense, freeze_norms
+from tasks.model.dense import dense_base
+from tasks.model.frozen import FROZEN
 from tests.bench.interleave import interleave
 from tests.bench.ours import Ours
 from tests.bench.report import show
@@ -39,7 +41,7 @@ def variant(model: Any, rows: BenchRows, name: str, tokens: int, size: int, step
         elif word in ("mask", "blockwise", "leaky"):
             way = word
         else:
-            assert word in ("base", "dense", "norm"), change
+            assert word in ("base", "stock", "dequantized"), change
     one = Ours(model, rows, Packed(tokens=row, size=max(1, budget // row)), steps=steps, **options)
     if name.find("eager") >= 0:
         one.forward._split = False
@@ -72,19 +74,25 @@ def main() -> None:
 
     rate = matmul_rate(given.product)
     base = frozen_model(given.model, bits=given.bits)
-    models = {}
-    for kind in ("", "dense", "norm", "dense+norm"):
-        models[kind] = adapted(twin(base, given.model, given.bits))
-        if "dense" in kind:
-            compute_dense(models[kind])
-        if "norm" in kind:
-            freeze_norms(models[kind])
+    models = {kind: adapted(twin(base, given.model, given.bits)) for kind in ("", "stock", "dequantized")}
+    for _, layer in models["stock"].named_modules():
+        if type(layer) in FROZEN:  # a subclass is left as it is
+            object.__setattr__(layer, "__class__", type("Stock", (type(layer),), {}))
+    stack = ExitStack()  # never left
+    if any("dequantized" in name for name in given.variants):
+        stack.enter_context(dense_base(models["dequantized"], "dequantized"))
     rows = chat_rows(given.rows, SHAPES[given.model].vocab_size)
     sides, losses = {}, {}
     for name in given.variants:
         try:
-            kind = "+".join(word for word in ("dense", "norm") if word in name)
-            one = variant(models[kind], rows, name, given.tokens, given.size, given.steps)
+            one = variant(
+                models[next((kind for kind in models if kind and kind in name), "")],
+                rows,
+                name,
+                given.tokens,
+                given.size,
+                given.steps,
+            )
             losses[name] = one.loss(rows.first(8))[0]
             print(name, losses[name], *one.round(), flush=True)
             sides[name] = one

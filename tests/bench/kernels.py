@@ -10,7 +10,6 @@ from collections import Counter
 
 from tasks.batch import Packed
 from tests.bench.ablation import variant
-from tests.bench.dense import compute_dense, freeze_norms
 from tests.bench.rows import chat_rows
 from tests.bench.shapes import adapted, frozen_model
 
@@ -29,10 +28,6 @@ def main() -> None:
     from torch.profiler import ProfilerActivity, profile
 
     model = adapted(frozen_model(given.model, bits=given.bits))
-    if "dense" in given.variant:
-        compute_dense(model)
-    if "norm" in given.variant:
-        freeze_norms(model)
     rows = chat_rows(given.rows, model.args.vocab_size)  # type: ignore[union-attr]
     one = variant(model, rows, given.variant, given.tokens, given.size, steps=2)
     assert isinstance(one.layout, Packed)

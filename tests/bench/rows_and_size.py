@@ -8,7 +8,6 @@ import argparse
 
 from tasks.batch import Packed
 from tasks.memory import Memory, limits
-from tests.bench.dense import compute_dense, freeze_norms
 from tests.bench.interleave import interleave
 from tests.bench.ours import Ours, resident
 from tests.bench.report import show
@@ -24,7 +23,6 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="*", default=[512, 2048, 4096, 8192, 16384])
     parser.add_argument("--sizes", type=int, nargs="*", default=[32, 128])
     parser.add_argument("--recompute", action="store_true", help="gradient checkpointing of every block")
-    parser.add_argument("--dense", action="store_true", help="quantized layers compute dense, see dense.py")
     parser.add_argument("--limit-gb", type=float, default=None, help="where MLX starts to hold allocations back")
     parser.add_argument("--chunk", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=2, help="rows a round")
@@ -32,9 +30,6 @@ def main() -> None:
     given = parser.parse_args()
 
     model = adapted(frozen_model(given.model, bits=given.bits))
-    if given.dense:
-        compute_dense(model)
-        freeze_norms(model)
     vocabulary, sides = model.args.vocab_size, {}  # type: ignore[union-attr]
     for length in given.lengths:
         rows = even_rows(given.steps, length, vocabulary)

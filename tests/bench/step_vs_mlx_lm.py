@@ -8,7 +8,7 @@ theirs counts one padding token a row as a target. The last line is JSON.
 import argparse
 
 from tasks.batch import Packed
-from tests.bench.dense import compute_dense, freeze_norms
+from tasks.memory import Memory, limits
 from tests.bench.ours import Ours, peak, reset_peak, resident
 from tests.bench.report import show, side
 from tests.bench.rows import chat_rows, even_rows
@@ -26,8 +26,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="mlx_lm's rows a batch")
     parser.add_argument("--tokens", type=int, default=2048, help="positions of our packed rows")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1], help="our packed rows a step, a side each")
-    parser.add_argument("--norm", action="store_true", help="ours with norms that give no gradient, see dense.py")
-    parser.add_argument("--dense", action="store_true", help="ours with quantized layers that compute dense")
+    parser.add_argument("--recompute", action="store_true", help="ours with gradient checkpointing of every block")
+    parser.add_argument("--limit-gb", type=float, default=None, help="ours: where MLX starts to hold allocations back")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=1)
     parser.add_argument("--check", type=int, default=32, help="rows whose loss both sides print")
@@ -39,21 +39,22 @@ def main() -> None:
     check = rows.first(given.check)
     theirs = Theirs(twin(base, given.model, given.bits), rows, given.batch)
     model = adapted(base)
-    if given.norm:
-        freeze_norms(model)
-    if given.dense:
-        compute_dense(model)
-    ours = {f"ours {n} x {given.tokens}": Ours(model, rows, Packed(tokens=given.tokens, size=n)) for n in given.sizes}
+    ours = {
+        f"ours {n} x {given.tokens}": Ours(model, rows, Packed(tokens=given.tokens, size=n), recompute=given.recompute)
+        for n in given.sizes
+    }
     before = {"mlx_lm": theirs.loss(check), **{name: one.loss(check) for name, one in ours.items()}}
     found: dict[str, list[tuple[int, float, int]]] = {name: [] for name in ours}
 
     for one in ours.values():
-        one.round()
+        with limits(Memory(limit_gb=given.limit_gb)):
+            one.round()
 
     def between() -> None:
         for name, one in ours.items():
             reset_peak()
-            tokens, seconds = one.round()
+            with limits(Memory(limit_gb=given.limit_gb)):
+                tokens, seconds = one.round()
             found[name].append((tokens, seconds, peak()))
 
     held = resident()
