@@ -4,6 +4,7 @@ from tasks.grad.accumulate import Part, accumulate, add, divide
 from tasks.grad.blocks import checkpoint_blocks, is_checkpointed
 from tasks.grad.check import Gap, adjoint_gap, difference_gap, differences, directional
 from tasks.grad.checkpoint import checkpoint
+from tasks.grad.granularity import recomputed
 from tasks.grad.products import jvp, vjp
 from tasks.grad.value_and_grad import value_and_grad
 
@@ -21,6 +22,7 @@ __all__ = [
     "divide",
     "is_checkpointed",
     "jvp",
+    "recomputed",
     "value_and_grad",
     "vjp",
 ]

@@ -6,10 +6,10 @@ limit is back-pressure, not an error: above it MLX waits for running work and fr
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import mlx.core as mx
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from tasks.artifact import Record
 from tasks.errors import ConfigError
@@ -18,12 +18,24 @@ GB = 10**9
 """Bytes in a gigabyte; decimal, as in every figure that Graftline prints."""
 
 
+def _granularity(value: Any) -> Any:
+    if value in ("none", "attention", "mlp", "all") or (type(value) is int and value >= 2):
+        return value
+    raise ValueError("choose from none, attention, mlp, all, or a number k of at least 2 for every k-th block")
+
+
+Checkpoint = Annotated[Literal["none", "attention", "mlp", "all"] | int, BeforeValidator(_granularity)]
+"""What is computed again in the backward pass; `tasks.grad.recomputed` says which modules that is."""
+
+
 class Memory(Record):
     """What memory a run may take: `conf/memory/*.yaml`.
 
     Attributes:
-        checkpoint: gradient checkpointing: "none" keeps every activation, "all" recomputes each block's in the
-            backward pass, for about a third more time.
+        checkpoint: gradient checkpointing: "none" keeps every activation for the backward pass; "all" keeps what goes
+            into each block and computes the rest again, one block at a time, for about a third more time;
+            "attention" and "mlp" do so with that part of each block; a number k with every k-th block, the first
+            among them.
         base: how a quantized base is held while training lasts: `quantized` keeps it packed and unpacks each matrix
             for its use; `dequantized` holds dense matrices of the same weights, which saves the unpacking and takes
             the memory that they would without quantization; `auto` holds dense ones where they fit in two fifths of
@@ -35,7 +47,7 @@ class Memory(Record):
         wired_gb: how much memory macOS keeps resident (macOS 15 or later); no effect on other systems.
     """
 
-    checkpoint: Literal["none", "all"] = "none"
+    checkpoint: Checkpoint = "none"
     base: Literal["quantized", "dequantized", "auto"] = "auto"
     head_chunk: int | None = Field(default=1024, ge=1)
     limit_gb: float | None = Field(default=None, gt=0)

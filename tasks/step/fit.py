@@ -76,8 +76,7 @@ class Fit:
         self._origin = origin or {}
         compiled = is_compiled(recipe.train)
         self._forward = _forward(model, recipe, split=not compiled)
-        recompute = recipe.memory.checkpoint == "all"
-        self._update = Update(self._forward, recipe.optim, recompute=recompute, compile=compiled)
+        self._update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
         self._masters: Any = model.trainable_parameters()
         self._state = self._update.start(self._masters)
         self.first, self.counters = 0, Counters()

@@ -11,10 +11,10 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from tasks.attention import segment_attention
-from tasks.grad import Part, add, checkpoint_blocks, divide, value_and_grad
+from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_and_grad
 from tasks.lora.attach import draw_dropout
 from tasks.loss import LossSum
-from tasks.model.family import blocks
+from tasks.memory import Checkpoint
 from tasks.model.frozen import frozen_base
 from tasks.optim import AdamW, clip, load_state
 from tasks.settings import Train
@@ -46,12 +46,15 @@ class Update:
     Args:
         forward: the loss of one batch.
         optim: the optimizer and its clipping.
-        recompute: gradient checkpointing of every block.
+        checkpoint: what is computed again in the backward pass, see `Memory`.
         compile: one graph a shape; worth it on a GPU. On a CPU MLX compiles with g++ at run time.
+
+    Raises:
+        ConfigError: the model's blocks have no such part.
     """
 
-    def __init__(self, forward: Forward, optim: AdamW, *, recompute: bool = False, compile: bool = False):
-        self._forward, self._optim, self._recompute = forward, optim, recompute
+    def __init__(self, forward: Forward, optim: AdamW, *, checkpoint: Checkpoint = "none", compile: bool = False):
+        self._forward, self._optim, self._recomputed = forward, optim, recomputed(forward.model, checkpoint)
         self._optimizer = optim.build()
         self._step = mx.compile(self._run) if compile else self._run
         self._held: tuple[Any, mx.array] = ({}, mx.zeros((0,)))
@@ -104,7 +107,7 @@ class Update:
         self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
     ) -> tuple[Any, ...]:
         part: Part | None = None
-        with checkpoint_blocks(blocks(self._forward.model)[1] if self._recompute else []):
+        with checkpoint_blocks(self._recomputed):
             for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
                 # One batch after the other: side by side they would hold the activations of all.
                 held = vector if part is None else mx.depends([vector], [part.grads])[0]

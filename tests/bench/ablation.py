@@ -1,9 +1,9 @@
 """What each choice of the engine is worth: python -m tests.bench.ablation --model 0.6b --variants base chunk-512
 
 A variant is a list of changes to the base, joined by +: `rows-1024` (row length, same tokens a step), `size-2` (rows a
-step), `chunk-512`, `eager`, `recompute`, `mask`, `blockwise`, `leaky` (causal across examples: a bound, not a way to
-train), `stock` (the base's own layers, see tasks/model/frozen.py) and `dequantized` (a quantized base held dense). The
-last line is JSON.
+step), `chunk-512`, `eager`, `recompute` (all; or `recompute-mlp`, `-attention`, `-2`), `mask`, `blockwise`, `leaky`
+(causal across examples: a bound, not a way to train), `stock` (the base's own layers, see tasks/model/frozen.py) and
+`dequantized` (a quantized base held dense). The last line is JSON.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def variant(model: Any, rows: BenchRows, name: str, tokens: int, size: int, step
         elif word == "eager":
             options["compile"] = False
         elif word == "recompute":
-            options["recompute"] = True
+            options["checkpoint"] = int(number) if number.isdigit() else number or "all"
         elif word in ("mask", "blockwise", "leaky"):
             way = word
         else:

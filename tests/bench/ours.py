@@ -9,6 +9,7 @@ import mlx.nn as nn
 
 from tasks.batch import Batch, Layout, Packed, batches
 from tasks.loss import MaskedCrossEntropy
+from tasks.memory import Checkpoint
 from tasks.model.head import find_head
 from tasks.optim import AdamW
 from tasks.step import Forward, Update
@@ -52,7 +53,7 @@ class Ours:
         *,
         chunk: int | None = 1024,
         compile: bool | None = None,
-        recompute: bool = False,
+        checkpoint: Checkpoint = "none",
         steps: int | None = None,
     ):
         self.model, self.rows, self.layout, self.steps = model, rows, layout, steps
@@ -60,7 +61,7 @@ class Ours:
         head = None if chunk is None else find_head(model)
         assert chunk is None or head is not None
         self.forward = Forward(model, MaskedCrossEntropy(), head, chunk=chunk or 1, split=not compiled)
-        self.update = Update(self.forward, AdamW(lr=1e-5), recompute=recompute, compile=compiled)
+        self.update = Update(self.forward, AdamW(lr=1e-5), checkpoint=checkpoint, compile=compiled)
         self.masters: Any = model.trainable_parameters()
         self.state = self.update.start(self.masters)
         self.times: list[float] = []

@@ -39,7 +39,7 @@ def main() -> None:
             rows,
             Packed(tokens=given.tokens, size=size),
             chunk=given.chunk,
-            recompute=given.recompute,
+            checkpoint="all" if given.recompute else "none",
             steps=given.steps,
         )
         for size in given.sizes

@@ -34,12 +34,12 @@ def main() -> None:
     for length in given.lengths:
         rows = even_rows(given.steps, length, vocabulary)
         sides[f"one row of {length}"] = Ours(
-            model, rows, Packed(tokens=length), recompute=given.recompute, chunk=given.chunk
+            model, rows, Packed(tokens=length), checkpoint="all" if given.recompute else "none", chunk=given.chunk
         )
     for size in given.sizes:
         rows = chat_rows(size, vocabulary)
         sides[f"{size} chat rows, packed 2048"] = Ours(
-            model, rows, Packed(tokens=2048), recompute=given.recompute, chunk=given.chunk
+            model, rows, Packed(tokens=2048), checkpoint="all" if given.recompute else "none", chunk=given.chunk
         )
     found = {}
     for name, one in sides.items():  # one by one: what is too large ends nothing but its own line

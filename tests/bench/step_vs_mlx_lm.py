@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="mlx_lm's rows a batch")
     parser.add_argument("--tokens", type=int, default=2048, help="positions of our packed rows")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1], help="our packed rows a step, a side each")
-    parser.add_argument("--recompute", action="store_true", help="ours with gradient checkpointing of every block")
+    parser.add_argument("--checkpoint", nargs="+", default=["none"], help="memory.checkpoint of ours, a side each")
     parser.add_argument("--limit-gb", type=float, default=None, help="ours: where MLX starts to hold allocations back")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=1)
@@ -40,8 +40,11 @@ def main() -> None:
     theirs = Theirs(twin(base, given.model, given.bits), rows, given.batch)
     model = adapted(base)
     ours = {
-        f"ours {n} x {given.tokens}": Ours(model, rows, Packed(tokens=given.tokens, size=n), recompute=given.recompute)
+        f"ours {n} x {given.tokens}{'' if kept == 'none' else f', checkpoint={kept}'}": Ours(
+            model, rows, Packed(tokens=given.tokens, size=n), checkpoint=kept
+        )
         for n in given.sizes
+        for kept in given.checkpoint
     }
     before = {"mlx_lm": theirs.loss(check), **{name: one.loss(check) for name, one in ours.items()}}
     found: dict[str, list[tuple[int, float, int]]] = {name: [] for name in ours}

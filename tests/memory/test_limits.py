@@ -50,7 +50,23 @@ def test_wired_is_put_back_on_a_mac():
     assert mx.set_wired_limit(before) == before
 
 
-@pytest.mark.parametrize("bad", [{"limit_gb": 0}, {"cache_gb": -1.0}, {"checkpoint": "some"}, {"limit": 3}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"limit_gb": 0},
+        {"cache_gb": -1.0},
+        {"checkpoint": "some"},
+        {"checkpoint": 1},
+        {"checkpoint": True},
+        {"limit": 3},
+    ],
+)
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValidationError):
         Memory.model_validate(bad)
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "attention", "mlp", "all", 2, 7])
+def test_granularities_survive_a_round_trip(checkpoint):
+    memory = Memory(checkpoint=checkpoint)
+    assert Memory.model_validate_json(memory.model_dump_json()).checkpoint == checkpoint

@@ -38,8 +38,8 @@ WAYS = {
     "packed": (Packed(tokens=64), {}),
     "packed rows": (Packed(tokens=64, size=2), {}),
     "split": (Packed(tokens=64, size=2), {"split": True}),
-    "split and checkpointed": (Packed(tokens=64), {"split": True, "recompute": True}),
-    "checkpointed": (Packed(tokens=64), {"recompute": True}),
+    "split and checkpointed": (Packed(tokens=64), {"split": True, "checkpoint": "all"}),
+    "checkpointed": (Packed(tokens=64), {"checkpoint": "all"}),
 }
 
 
@@ -57,10 +57,10 @@ def test_every_way_is_the_plain_step(family, way):
 
 
 @pytest.mark.flow  # MLX compiles with g++ on a CPU: seconds
-@pytest.mark.parametrize("recompute", [False, True])
-def test_the_compiled_step_is_the_eager_one(recompute):
-    eager, expected = _updated("qwen3", Packed(tokens=64), head=True, recompute=recompute)
-    done, masters = _updated("qwen3", Packed(tokens=64), head=True, recompute=recompute, compile=True)
+@pytest.mark.parametrize("checkpoint", ["none", "all"])
+def test_the_compiled_step_is_the_eager_one(checkpoint):
+    eager, expected = _updated("qwen3", Packed(tokens=64), head=True, checkpoint=checkpoint)
+    done, masters = _updated("qwen3", Packed(tokens=64), head=True, checkpoint=checkpoint, compile=True)
     assert float(done.loss.mean) == pytest.approx(float(eager.loss.mean), rel=1e-6)
     assert all(mx.allclose(array, expected[name], rtol=1e-5, atol=1e-6) for name, array in masters.items())
 
@@ -68,7 +68,7 @@ def test_the_compiled_step_is_the_eager_one(recompute):
 def test_dropout_is_the_key_s_and_safe_under_checkpointing():
     _, plain = _updated("qwen3", Padded(size=3), head=True, dropout=0.3)
     _, again = _updated("qwen3", Padded(size=3), head=True, dropout=0.3)
-    _, recomputed = _updated("qwen3", Padded(size=3), head=True, dropout=0.3, recompute=True)
+    _, recomputed = _updated("qwen3", Padded(size=3), head=True, dropout=0.3, checkpoint="all")
     _, without = _updated("qwen3", Padded(size=3), head=True)
     assert all(mx.array_equal(plain[name], again[name]) for name in plain)
     assert all(mx.allclose(plain[name], recomputed[name], rtol=1e-5, atol=1e-6) for name in plain)
