@@ -1,6 +1,7 @@
 """Attaching LoRA to a frozen model: which projections, wrapped from one seed, in one deterministic order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -55,6 +56,34 @@ def adapted_layers(model: nn.Module) -> dict[str, LoRALinear | LoRASwitchLinear]
         for name, module in sorted(model.named_modules())
         if isinstance(module, LoRALinear | LoRASwitchLinear)
     }
+
+
+@contextmanager
+def unscaled(model: nn.Module) -> Iterator[dict[str, float]]:
+    """Inside, every wrapped layer takes its `lora_b` as scaled already, and so adds (x @ A) @ B; undone on leaving.
+
+    Whoever hands the layers their parameters multiplies all of them at once, instead of each layer its own in both
+    directions of every step.
+
+    Yields:
+        The factor of each `lora_b`, by its full name.
+
+    Example:
+        >>> model = nn.Sequential(wrap(nn.Linear(4, 2), rank=1, scale=3.0, dropout=0.0, key=mx.random.key(0)))
+        >>> with unscaled(model) as factors:
+        ...     factors, model.layers[0].scale
+        ({'layers.0.lora_b': 3.0}, 1.0)
+        >>> model.layers[0].scale
+        3.0
+    """
+    scales = {name: (layer, layer.scale) for name, layer in adapted_layers(model).items()}
+    try:
+        for layer, _ in scales.values():
+            layer.scale = 1.0
+        yield {f"{name}.lora_b": scale for name, (_, scale) in scales.items()}
+    finally:
+        for layer, scale in scales.values():
+            layer.scale = scale
 
 
 def draw_dropout(model: nn.Module, key: mx.array) -> None:

@@ -68,7 +68,7 @@ class LoRASwitchLinear(nn.Module):
         for factor in (self.lora_a, self.lora_b):
             matrix = factor.astype(x.dtype).swapaxes(-1, -2)
             z = mx.gather_mm(z, matrix, rhs_indices=indices, sorted_indices=sorted_indices)
-        return y + (self.scale * z).astype(y.dtype)
+        return y + (z if self.scale == 1 else self.scale * z).astype(y.dtype)
 
 
 def wrap(linear: nn.Module, *, rank: int, scale: float, dropout: float, key: mx.array) -> LoRALinear | LoRASwitchLinear:
@@ -84,26 +84,31 @@ def _adapted(linear: nn.Module, x: mx.array, a: mx.array, b: mx.array, scale: fl
 
     Plain, the update and its gradient are arrays of the size of y and x, written and read again to be added: on a GPU
     that costs as much as the products of the update themselves. The scale goes into B, small as it is: `addmm` has a
-    factor of its own, but MLX 0.32.4 forgets it in forward mode, which the check `adjoint` found.
+    factor of its own, but MLX 0.32.4 forgets it in forward mode, which the check `adjoint` found. Inside `unscaled`
+    it is in B already.
     """
     *batch, inputs = x.shape
+    call: Any = _fused(linear)
+    return call(x.reshape(-1, inputs), a, b if scale == 1 else scale * b)[0].reshape(*batch, -1)
+
+
+def _fused(linear: nn.Module) -> Any:
+    """x [N, in], a [in, rank], b [rank, out] -> (linear(x) + (x @ a) @ b, x @ a), with a gradient of all three."""
 
     def forward(x_ND: mx.array, a: mx.array, b: mx.array) -> list[mx.array]:
         y_NE, t_NR = linear(x_ND), x_ND @ a  # pyright: ignore[reportCallIssue]
-        return [mx.addmm(y_NE, t_NR.astype(y_NE.dtype), (scale * b).astype(y_NE.dtype)), t_NR]
+        return [mx.addmm(y_NE, t_NR.astype(y_NE.dtype), b.astype(y_NE.dtype)), t_NR]
 
     function = mx.custom_function(forward)
 
     @function.vjp
     def backward(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
         (x_ND, a, b), dy_NE, t_NR = primals, cotangents[0], outputs[1]
-        dt_NR = dy_NE.astype(b.dtype) @ (scale * b).T
+        dt_NR = dy_NE.astype(b.dtype) @ b.T
         dx_ND = mx.vjp(linear, [x_ND], [dy_NE])[1][0]
-        dx_ND = mx.addmm(dx_ND, dt_NR, a.T)
-        return [dx_ND, x_ND.T @ dt_NR, scale * (t_NR.T @ dy_NE.astype(b.dtype))]
+        return [mx.addmm(dx_ND, dt_NR, a.T), x_ND.T @ dt_NR, t_NR.T @ dy_NE.astype(b.dtype)]
 
-    call: Any = function
-    return call(x.reshape(-1, inputs), a, b)[0].reshape(*batch, -1)
+    return function
 
 
 def _dense_shape(linear: nn.Linear | nn.QuantizedLinear) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from tasks.attention import segment_attention
 from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_and_grad
-from tasks.lora.attach import draw_dropout
+from tasks.lora.attach import draw_dropout, unscaled
 from tasks.loss import LossSum
 from tasks.memory import Checkpoint
 from tasks.model.frozen import frozen_base
@@ -97,21 +97,24 @@ class Update:
         model = self._forward.model
         model.train()
         try:
-            with segment_attention(model), frozen_base(model):  # the backward too: checkpointed blocks run again there
-                return self._graph(vector, state, window, key, rate)
+            # Around the backward too: checkpointed blocks run again there.
+            with segment_attention(model), frozen_base(model), unscaled(model) as factors:
+                sizes = {name: array.size for name, array in named(self._held[0]).items()}
+                scales = np.repeat([factors.get(name, 1.0) for name in sizes], list(sizes.values()))
+                return self._graph(vector, mx.array(scales, mx.float32), state, window, key, rate)
         finally:
             model.eval()
             model.update(self._held[0])  # tracing put its own arrays there
 
     def _graph(
-        self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
+        self, vector: mx.array, scales: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
     ) -> tuple[Any, ...]:
         part: Part | None = None
         with checkpoint_blocks(self._recomputed):
             for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
                 # One batch after the other: side by side they would hold the activations of all.
                 held = vector if part is None else mx.depends([vector], [part.grads])[0]
-                step = Part(*value_and_grad(self._total(arrays, own))(held))
+                step = Part(*value_and_grad(self._total(arrays, scales, own))(held))
                 part = step if part is None else add(part, step)
         assert part is not None, "a step needs a batch"
         loss, grads = divide(part, vector)
@@ -125,11 +128,11 @@ class Update:
 
         return keep(updated, vector), tree_map(keep, self._optimizer.state, state), loss, norm
 
-    def _total(self, arrays: Arrays, key: mx.array) -> Any:
+    def _total(self, arrays: Arrays, scales: mx.array, key: mx.array) -> Any:
         masters, dtype = self._held[0], self._forward.dtype
 
         def total(vector: mx.array) -> LossSum:
-            self._forward.model.update(_parameters(vector, masters, dtype))
+            self._forward.model.update(_parameters(vector * scales, masters, dtype))
             draw_dropout(self._forward.model, key)
             return self._forward(arrays)
 
