@@ -2,7 +2,7 @@
 
 Both train LoRA of rank 8 on all linears of the same weights, on the same rows, in interleaved rounds of one process:
 mlx_lm makes its own batches; ours are packed. The loss of both sides on the same rows is printed before and after;
-theirs counts one padding token a row as a target. `first_round_seconds` is the round in which each side meets its shapes
+theirs counts one padding token a row as a target. `first_round_seconds` is the round in which a side meets its shapes
 first and compiles for them; all other figures leave it out. The last line is JSON.
 """
 
