@@ -6,16 +6,18 @@ with segment_attention(model):
 
 from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.install import segment_attention
-from tasks.attention.packed import packed_cache
-from tasks.attention.probe import honours_segments
+from tasks.attention.packed import alone_cache, packed_cache
+from tasks.attention.probe import honours_alone, honours_segments
 from tasks.attention.split import split_attention
 from tasks.attention.way import Way, backend, choose_way
 
 __all__ = [
     "Way",
+    "alone_cache",
     "backend",
     "blockwise_attention",
     "choose_way",
+    "honours_alone",
     "honours_segments",
     "packed_cache",
     "segment_attention",

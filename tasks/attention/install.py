@@ -18,6 +18,7 @@ from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.capped import capped_attention
 from tasks.attention.packed import SegmentMask
 from tasks.attention.split import split_attention
+from tasks.attention.way import backend, trains_stock
 
 NAME = "scaled_dot_product_attention"
 
@@ -88,6 +89,11 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         if not isinstance(mask, SegmentMask):
             return stock(queries, keys, values, cache, scale, mask, sinks)
         row, window = mask.row, mask.window
+        if row.way == "causal":
+            heads = queries.shape[-1], values.shape[-1]
+            sunk = sinks is not None
+            if trains_stock(backend(), row.length, heads, queries.dtype, window=window, sinks=sunk):
+                return stock(queries, keys, values, cache, scale, "causal", sinks)
         if row.way == "split":
             assert row.boundaries is not None
             return split_attention(queries, keys, values, row.boundaries, scale=scale, window=window, sinks=sinks)

@@ -5,14 +5,14 @@ and answers "causal, same segment, inside the window" is all it takes. Positions
 see differences only. `honours_segments` says whether a model plays along.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.cache import CacheList, make_prompt_cache
 
-from tasks.attention.way import Way
+from tasks.attention.way import Way, backend, choose_way
 from tasks.errors import ModelError
 from tasks.model.family import model_type
 
@@ -23,15 +23,17 @@ GROUPED = {"gemma2": ("num_attention_heads", "num_key_value_heads")}
 class SegmentMask(str):
     """What stands for the mask in ways other than `mask`; `segment_attention` reads it.
 
-    A str, as models pass `"causal"` through; not that word, so that attention which is not routed raises an error
-    where it would otherwise leak from segment to segment.
+    A str, as models pass `"causal"` through; not that word where attention which is not routed would then leak from
+    segment to segment or see beyond a window: there it raises an error.
     """
 
     row: "PackedRow"
     window: int | None
 
     def __new__(cls, row: "PackedRow", window: int | None) -> "SegmentMask":
-        mask = super().__new__(cls, f"causal inside segments, {row.way}; run the model inside segment_attention()")
+        plain = row.way == "causal" and (window is None or window >= row.length)
+        told = f"causal inside segments, {row.way}; run the model inside segment_attention()"
+        mask = super().__new__(cls, "causal" if plain else told)
         mask.row, mask.window = row, window
         return mask
 
@@ -40,7 +42,8 @@ class PackedRow:
     """What the layers share: the segments, the way, and each mask, built once.
 
     Attributes:
-        segments_BL: int [B, L].
+        length: positions of a row, L.
+        segments_BL: int [B, L]; None where a row is one segment.
         dtype: of additive masks.
         way: see `tasks.attention.way`.
         boundaries: for `split`: per row where segments start, then L.
@@ -50,15 +53,16 @@ class PackedRow:
 
     def __init__(
         self,
-        segments_BL: mx.array,
+        length: int,
+        segments_BL: mx.array | None,
         dtype: mx.Dtype,
         way: Way,
-        boundaries: Sequence[Sequence[int]] | None,
-        longest: int | None,
         grouped: bool,
+        boundaries: Sequence[Sequence[int]] | None = None,
+        longest: int | None = None,
     ) -> None:
-        self.segments_BL, self.dtype, self.way, self.longest, self.grouped = segments_BL, dtype, way, longest, grouped
-        self.boundaries = boundaries
+        self.length, self.segments_BL, self.dtype, self.way, self.grouped = length, segments_BL, dtype, way, grouped
+        self.boundaries, self.longest = boundaries, longest
         self._masks: dict[tuple[int | None, bool], mx.array] = {}
 
     def mask(self, window: int | None, *, additive: bool) -> mx.array:
@@ -67,11 +71,12 @@ class PackedRow:
             if additive:
                 built = mx.where(self.mask(window, additive=False), 0.0, -mx.inf).astype(self.dtype)
             else:
-                at = mx.arange(self.segments_BL.shape[1])
-                near = at[:, None] >= at
+                at = mx.arange(self.length)
+                built = (at[:, None] >= at)[None]
                 if window is not None:
-                    near = near & (at[:, None] - at < window)
-                built = (self.segments_BL[:, :, None] == self.segments_BL[:, None]) & near
+                    built = built & (at[:, None] - at < window)
+                if self.segments_BL is not None:
+                    built = built & (self.segments_BL[:, :, None] == self.segments_BL[:, None])
                 built = built[:, None, None] if self.grouped else built[:, None]
             self._masks[window, additive] = built
         return self._masks[window, additive]
@@ -91,11 +96,12 @@ class PackedCache:
         Raises:
             ValueError: N is not the length of the packed rows.
         """
-        if self.row.segments_BL.shape[1] != N:
-            raise ValueError(f"the model asks for a mask of {N} positions, segments are {self.row.segments_BL.shape}")
+        if self.row.length != N:
+            raise ValueError(f"the model asks for a mask of {N} positions, the rows have {self.row.length}")
         if return_array:
             return self.row.mask(window_size, additive=False)
-        if self.row.way == "mask":
+        near = window_size is not None and window_size < N
+        if self.row.way == "mask" or (self.row.way == "causal" and near and choose_way(N, backend()) == "mask"):
             return self.row.mask(window_size, additive=True)
         return SegmentMask(self.row, window_size)
 
@@ -164,19 +170,38 @@ def packed_cache(
     """
     if way == "split":
         _check_boundaries(boundaries, segments_BL)
-    row = PackedRow(segments_BL, dtype, way, boundaries, longest, _grouped(model))
+    row = PackedRow(segments_BL.shape[1], segments_BL, dtype, way, _grouped(model), boundaries, longest)
 
-    def packed(stock: Any) -> Any:
-        if isinstance(stock, CacheList):
-            return [packed(inner) for inner in stock.caches]
-        if not hasattr(stock, "update_and_fetch"):
-            raise ModelError(
-                f"the {model_type(model)} model keeps a {type(stock).__name__}, a state that runs on from segment to "
-                "segment; give it one example a row (batch=bucketed)"
-            )
-        return PackedCache(row, offset)
+    def refuse(stock: Any) -> None:
+        raise ModelError(
+            f"the {model_type(model)} model keeps a {type(stock).__name__}, a state that runs on from segment to "
+            "segment; give it one example a row (batch=bucketed)"
+        )
 
-    return [packed(stock) for stock in make_prompt_cache(model)]
+    return [_of(stock, row, offset, refuse) for stock in make_prompt_cache(model)]
+
+
+def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "causal") -> list[Any]:
+    """The caches for one call of `model` on rows of one example each: attention alone is changed, states are not.
+
+    Wherever the backend would store [B, H, L, L] under grad, attention goes blockwise: see `tasks.attention.way`. To
+    be used inside `segment_attention(model)`, with a model that `honours_alone`.
+
+    Example:
+        >>> model = nn.Module()
+        >>> model.layers = [nn.Module()]
+        >>> str(alone_cache(model, 512, mx.float32)[0].make_mask(512))[:6]
+        'causal'
+    """
+    row = PackedRow(length, None, dtype, way, _grouped(model))
+    return [_of(stock, row, 0, lambda _: None) for stock in make_prompt_cache(model)]
+
+
+def _of(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None]) -> Any:
+    """Our cache in the place of mlx-lm's; `otherwise` says what a state-space or convolution layer gets."""
+    if isinstance(stock, CacheList):
+        return [_of(inner, row, offset, otherwise) for inner in stock.caches]
+    return PackedCache(row, offset) if hasattr(stock, "update_and_fetch") else otherwise(stock)
 
 
 def _grouped(model: nn.Module) -> bool:

@@ -1,17 +1,22 @@
 """Does a model keep the segments of a packed row apart? Asked of the model itself before a run packs anything."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
 from tasks.attention.install import segment_attention
-from tasks.attention.packed import packed_cache
+from tasks.attention.packed import alone_cache, packed_cache
 from tasks.attention.way import Way
 
 LENGTHS = (9, 21, 14, 9, 12, 10)
 """Of the probe's segments. Above 8, which Metal's fused attention treats differently."""
+
+ALONE = 24
+"""Tokens of the probe of rows of one example."""
 
 TOLERANCE = {mx.float32: 1e-3, mx.float16: 3e-2, mx.bfloat16: 1e-1}
 """How far, relative to the logits, a position may be off. A leak is off by about 1."""
@@ -33,16 +38,42 @@ def honours_segments(model: nn.Module, vocab_size: int, *, way: Way = "mask", ro
         >>> honours_segments(nn.Linear(2, 2), 10)
         False
     """
+    return _asked(model, lambda: _matches(model, vocab_size, way, max(0, (row_length or 0) - sum(LENGTHS))))
+
+
+def honours_alone(model: nn.Module, vocab_size: int) -> bool:
+    """Whether a row of one example gives the same logits with `alone_cache` as without, on random tokens.
+
+    False for whatever the model raises, as those do that do their attention without mlx-lm's function.
+
+    Example:
+        >>> honours_alone(nn.Linear(2, 2), 10)
+        False
+    """
+    return _asked(model, lambda: _same_alone(model, vocab_size))
+
+
+def _asked(model: nn.Module, question: Callable[[], bool]) -> bool:
+    """The answer of a model in evaluation mode, its attention routed; False if it raises anything."""
     training = [module for _, module in model.named_modules() if module.training]
     model.eval()
     try:
         with segment_attention(model):
-            return _matches(model, vocab_size, way, max(0, (row_length or 0) - sum(LENGTHS)))
-    except Exception:  # an exotic model may fail in any way; all mean the same: do not pack
+            return question()
+    except Exception:  # an exotic model may fail in any way; all mean the same: leave its attention alone
         return False
     finally:
         for module in training:
             module._training = True
+
+
+def _same_alone(model: Any, vocab_size: int) -> bool:
+    ids = mx.random.randint(0, vocab_size, (1, ALONE), key=mx.random.key(0))
+    expected = model(ids)
+    worst = np.max if expected.dtype == mx.float32 else np.median  # a token may go to another expert, see `_gap`
+    caches = [alone_cache(model, ALONE, expected.dtype), alone_cache(model, ALONE, expected.dtype, way="blockwise")]
+    gaps = [float(worst(_off(model(ids, cache=cache), expected))) for cache in caches]
+    return all(gap <= TOLERANCE.get(expected.dtype, 0.0) for gap in gaps)
 
 
 def _matches(model: nn.Module, vocab_size: int, way: Way, far: int) -> bool:
@@ -66,9 +97,14 @@ def _gap(left_BTV: mx.array, right_BTV: mx.array) -> float:
     In half precision rounding sends a token to another expert now and then, which is no leak. A leak shows in every
     segment but the first, most at its start: there the median over segments counts, at the worst of their places.
     """
-    left, right = left_BTV[0].astype(mx.float32), right_BTV[0].astype(mx.float32)
-    off_T = np.array(mx.sqrt((left - right).square().mean(-1) / right.square().mean()))
+    off_T = _off(left_BTV, right_BTV)
     if right_BTV.dtype == mx.float32:
         return float(off_T.max())
     starts = np.cumsum(LENGTHS)[:-1]
     return float(np.median([off_T[start : start + min(LENGTHS)] for start in starts], axis=0).max())
+
+
+def _off(left_BTV: mx.array, right_BTV: mx.array) -> np.ndarray:
+    """How far the logits of each position are apart, [T], relative to all of them."""
+    left, right = left_BTV[0].astype(mx.float32), right_BTV[0].astype(mx.float32)
+    return np.array(mx.sqrt((left - right).square().mean(-1) / right.square().mean()))

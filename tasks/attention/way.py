@@ -2,8 +2,17 @@
 
 from typing import Literal
 
-Way = Literal["mask", "blockwise", "split"]
-"""`mask`: the stock call with an additive mask. `blockwise`: our own, O(L) memory. `split`: one call a segment."""
+import mlx.core as mx
+
+Way = Literal["mask", "blockwise", "split", "causal"]
+"""`mask`: the stock call with an additive mask. `blockwise`: our own, O(L) memory. `split`: one call a segment.
+`causal`: for rows of one segment, the stock call where `trains_stock` says so."""
+
+LONG = {"cpu": 256, "cuda": 1024, "metal": 1024}
+"""From how many positions on [H, L, L] is not to be stored. On a CPU blockwise is the faster one from there on."""
+
+METAL_HEADS = frozenset((size, size) for size in (64, 72, 80, 96, 128, 192, 256)) | {(96, 64)}
+"""Sizes of a head's keys and values for which Metal's fused attention has a backward."""
 
 CUDA_MASK_BYTES = 2**30
 """The most that a bfloat16 mask may hold on CUDA: rows of up to 23,170 positions, one at a time."""
@@ -38,6 +47,45 @@ def choose_way(length: int, backend: str, *, rows: int = 1, boundaries: bool = F
     return "blockwise"
 
 
+def trains_stock(
+    backend: str,
+    length: int,
+    heads: tuple[int, int],
+    dtype: mx.Dtype,
+    *,
+    window: int | None = None,
+    sinks: bool = False,
+) -> bool:
+    """Whether MLX's own causal attention is the one to train a segment with.
+
+    It is where it is fused both ways, or where the segment is so short that what it stores does not matter. It is not
+    where it would need a mask (a window that the segment passes), nor, on a GPU, with sinks: their gradient is missing
+    on Metal and wrong on CUDA (MLX 0.32.4).
+
+    Args:
+        backend: as `backend()` says.
+        length: positions of the segment.
+        heads: size of a head's keys and of its values.
+        dtype: of the queries.
+        window: keys that a query sees; None for all.
+        sinks: whether the normaliser has a score per head.
+
+    Example:
+        >>> trains_stock("cuda", 2048, (128, 128), mx.bfloat16), trains_stock("cuda", 2048, (256, 256), mx.bfloat16)
+        (True, False)
+        >>> trains_stock("cpu", 128, (64, 64), mx.float32), trains_stock("cpu", 2048, (64, 64), mx.float32)
+        (True, False)
+    """
+    if (window is not None and window < length) or (sinks and backend != "cpu"):
+        return False
+    if length < LONG[backend]:
+        return True
+    if backend == "metal":
+        return heads in METAL_HEADS
+    half = dtype in (mx.float16, mx.bfloat16)
+    return backend == "cuda" and half and length % 128 == 0 and all(size % 8 == 0 and size <= 128 for size in heads)
+
+
 def backend() -> str:
     """What MLX computes on now: `metal`, `cuda` or `cpu`.
 
@@ -45,8 +93,6 @@ def backend() -> str:
         >>> backend() in ("metal", "cuda", "cpu")
         True
     """
-    import mlx.core as mx
-
     if mx.default_device() == mx.cpu:
         return "cpu"
     return "metal" if mx.metal.is_available() else "cuda"

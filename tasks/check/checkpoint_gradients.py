@@ -7,6 +7,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
+from tasks.attention import segment_attention
 from tasks.batch import make_batch
 from tasks.check.subject import Finding, Subject
 from tasks.grad import checkpoint_blocks, value_and_grad
@@ -30,7 +31,8 @@ def check(subject: Subject) -> Finding:
 
     def gradients() -> dict[str, mx.array]:
         try:
-            return dict(tree_flatten(value_and_grad(total)(masters)[1]))
+            with segment_attention(model):
+                return dict(tree_flatten(value_and_grad(total)(masters)[1]))
         finally:
             model.update(masters)
 

@@ -92,7 +92,7 @@ def find_head(model: nn.Module, seed: int = 0) -> Head | None:
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        ids = mx.random.randint(0, _vocabulary(model), (1, PROBE), key=mx.random.key(seed))
+        ids = mx.random.randint(0, vocabulary(model), (1, PROBE), key=mx.random.key(seed))
         logits = model(ids)  # pyright: ignore[reportCallIssue]
         gaps = [(_gap(head.logits(h), logits), head) for head, h in _candidates(model, model, "", ids, logits)]
         gap, head = min(gaps, key=lambda pair: pair[0])
@@ -144,7 +144,7 @@ def _setting(name: str, owners: Iterable[nn.Module]) -> float | None:
     return next((v for p in places if isinstance(v := getattr(p, name, None), int | float)), None)
 
 
-def _vocabulary(model: nn.Module) -> int:
+def vocabulary(model: nn.Module) -> int:
     """How many ids are surely valid: the rows of the smallest embedding."""
     return min(m.weight.shape[0] for m in model.modules() if isinstance(m, nn.Embedding | nn.QuantizedEmbedding))
 

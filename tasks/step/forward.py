@@ -14,12 +14,12 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from tasks.attention import backend, choose_way, packed_cache, segment_attention
+from tasks.attention import alone_cache, backend, choose_way, honours_alone, packed_cache, segment_attention
 from tasks.batch import Batch
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
 from tasks.model.frozen import frozen_base
-from tasks.model.head import Head
+from tasks.model.head import Head, vocabulary
 
 Arrays = dict[str, Any]
 """A batch as MLX arrays, by name; which names there are says how its loss is computed. `boundaries` is a tuple."""
@@ -57,6 +57,7 @@ class Forward:
         assert head is None or head.frozen, "a head that is trained needs full logits"
         self.model, self.loss, self.head, self.chunk = model, loss, head, chunk
         self.dtype, self._split = compute_dtype(model), split
+        self._alone = honours_alone(model, vocabulary(model))
 
     def arrays(self, batch: Batch) -> Arrays:
         """The batch as arrays; positions that count are named by their place, filled up to few different numbers."""
@@ -83,7 +84,7 @@ class Forward:
             arrays: what `arrays` gave.
             backward: whether a gradient will be taken; without one the head does half the work.
         """
-        cache = self._cache(arrays.get("segments"), arrays.get("boundaries"))
+        cache = self._cache(arrays["inputs"], arrays.get("segments"), arrays.get("boundaries"))
         if self.head is None:
             return self.loss(self.model(arrays["inputs"], cache=cache), arrays["targets"], arrays["weights"])
         hidden_BTD = self.head.hidden(arrays["inputs"], cache=cache)
@@ -103,10 +104,10 @@ class Forward:
         assert whole.count.item(), "no position counts in any batch"
         return float(np.array(whole.mean))
 
-    def _cache(self, segments_BT: mx.array | None, boundaries: Any) -> list[Any] | None:
+    def _cache(self, inputs_BT: mx.array, segments_BT: mx.array | None, boundaries: Any) -> list[Any] | None:
+        rows, length = inputs_BT.shape
         if segments_BT is None:
-            return None
-        rows, length = segments_BT.shape
+            return alone_cache(self.model, length, self.dtype) if self._alone else None
         way = choose_way(length, backend(), rows=rows, boundaries=boundaries is not None)
         return packed_cache(self.model, segments_BT, self.dtype, way=way, boundaries=boundaries)
 

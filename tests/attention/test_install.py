@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mlx_lm.models import qwen3
 
-from tasks.attention import Way, packed_cache, segment_attention
+from tasks.attention import Way, alone_cache, packed_cache, segment_attention
 from tasks.attention.install import NAME, attention_modules
 from tasks.grad.blocks import checkpoint_blocks
 from tests.attention.families import SAME, STARTS, apart, packed_loss, segments_of, single_loss, tiny, tokens
@@ -115,3 +115,20 @@ def test_unrouted_attention_is_an_error_not_a_leak(way: Way) -> None:
     cache = packed_cache(model, segments_of(), mx.float32, way=way, boundaries=STARTS)
     with pytest.raises(ValueError, match="mask"):
         mx.eval(model(tokens(), cache=cache))
+
+
+@pytest.mark.parametrize("length", [40, 280])  # below and above where the stock attention ends on a CPU
+@pytest.mark.parametrize("family", SAME)
+def test_rows_of_one_example_are_what_they_are_without_a_cache(family: str, length: int) -> None:
+    model = tiny(family)
+    ids = mx.random.randint(0, 300, (2, length), key=mx.random.key(1))
+
+    def loss(ours: bool) -> mx.array:
+        cache = alone_cache(model, length, mx.float32) if ours else None
+        return mx.logsumexp(model(ids, cache=cache), axis=-1).square().mean()
+
+    with segment_attention(model):
+        (value, grads), (expected, wanted) = (nn.value_and_grad(model, loss)(ours) for ours in (True, False))
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, grad in arrays(grads).items():
+        assert apart(grad, arrays(wanted)[name]) < 1e-4, name

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mlx_lm.models.cache import make_prompt_cache
 
-from tasks.attention import packed_cache
+from tasks.attention import alone_cache, packed_cache
 from tasks.attention.packed import SegmentMask
 from tasks.errors import ModelError
 from tests.attention.families import STARTS, segments_of, tiny
@@ -70,3 +70,23 @@ def test_another_length_than_the_rows() -> None:
 def test_split_wants_true_boundaries(boundaries: list[list[int]] | None) -> None:
     with pytest.raises(ValueError, match="from 0 to 44"):
         packed_cache(tiny("qwen3"), SEGMENTS, mx.float32, way="split", boundaries=boundaries)
+
+
+def test_a_row_of_one_example_needs_no_array_for_a_mask() -> None:
+    assert alone_cache(tiny("mamba"), 44, mx.float32) == [None, None]
+    cache = alone_cache(tiny("qwen3"), 44, mx.float32)[0]
+    assert cache.make_mask(44) == cache.make_mask(44, window_size=44) == "causal"
+    assert "segment_attention" in cache.make_mask(44, window_size=7)  # without it, an error: not what lies beyond
+    causal = cache.make_mask(44, return_array=True, window_size=7)  # for a model that does attention by itself
+    at = mx.arange(44)
+    near = (at[:, None] >= at) & (at[:, None] - at < 7)
+    assert mx.array_equal(causal[0, 0], near)
+
+
+def test_a_window_on_cuda_is_one_additive_mask_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.attention.packed.backend", lambda: "cuda")
+    first, second, _ = alone_cache(tiny("gemma3_text"), 256, mx.bfloat16)
+    mask = first.make_mask(256, window_size=7)
+    assert (mask.shape, mask.dtype) == ((1, 1, 256, 256), mx.bfloat16)
+    assert second.make_mask(256, window_size=7) is mask
+    assert isinstance(first.make_mask(256, window_size=512), str)

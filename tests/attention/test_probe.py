@@ -7,7 +7,7 @@ import mlx.nn as nn
 import pytest
 from mlx.utils import tree_map
 
-from tasks.attention import honours_segments
+from tasks.attention import honours_alone, honours_segments
 from tests.attention.families import SAME, tiny
 
 
@@ -70,3 +70,22 @@ def test_it_never_raises() -> None:
             raise RuntimeError("odd")
 
     assert not honours_segments(Odd(), 300)
+
+
+@pytest.mark.parametrize("family", [*SAME, "gpt2", "mamba"])
+def test_rows_of_one_example_may_go_blockwise_whatever_the_positions_and_states(family: str) -> None:
+    assert honours_alone(tiny(family), 300)
+
+
+def test_attention_that_is_its_own_is_left_alone() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [nn.Linear(4, 4)]
+
+        def __call__(self, ids: mx.array, cache: Any = None) -> mx.array:
+            x = mx.broadcast_to(ids[:, None, :, None] / 300, (1, 1, ids.shape[1], 4))
+            mask = "causal" if cache is None else cache[0].make_mask(ids.shape[1])
+            return mx.fast.scaled_dot_product_attention(x, x, x, scale=1.0, mask=mask)[:, 0]
+
+    assert not honours_alone(Own(), 300)

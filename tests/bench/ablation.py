@@ -46,11 +46,11 @@ def variant(model: Any, rows: BenchRows, name: str, tokens: int, size: int, step
     if name.find("eager") >= 0:
         one.forward._split = False
     if way == "leaky":
-        one.forward._cache = lambda segments, boundaries: None  # type: ignore[method-assign]
+        one.forward._cache = lambda inputs, segments, boundaries: None  # type: ignore[method-assign]
     elif way:
         dtype = one.forward.dtype
 
-        def cache(segments: Any, _boundaries: Any) -> Any:
+        def cache(_inputs: Any, segments: Any, _boundaries: Any) -> Any:
             return None if segments is None else packed_cache(model, segments, dtype, way=way)  # type: ignore[arg-type]
 
         one.forward._cache = cache  # type: ignore[method-assign]

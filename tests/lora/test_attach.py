@@ -2,6 +2,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from tasks.attention import segment_attention
 from tasks.batch import make_batch
 from tasks.grad import checkpoint_blocks, value_and_grad
 from tasks.lora.attach import adapted_layers, attach, draw_dropout
@@ -104,7 +105,7 @@ def _gradients(model, key: mx.array, checkpointed: bool) -> dict[str, mx.array]:
         return forward(laid)
 
     model.train()
-    with checkpoint_blocks(blocks(model)[1] if checkpointed else []):
+    with segment_attention(model), checkpoint_blocks(blocks(model)[1] if checkpointed else []):
         grads = arrays(value_and_grad(total)(masters)[1])
         mx.eval(grads)
     model.update(masters)

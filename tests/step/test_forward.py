@@ -6,10 +6,11 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from tasks.batch import Batch, Bucketed, Packed, Padded, batches
+from tasks.batch import Batch, Bucketed, Packed, Padded, batches, make_batch
 from tasks.loss import LOSSES, CrossEntropy, MaskedCrossEntropy
 from tasks.model.head import find_head
-from tasks.step import Forward
+from tasks.optim import AdamW
+from tasks.step import Forward, Update
 from tasks.step.forward import _filled, compute_dtype
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
@@ -62,3 +63,30 @@ def test_a_model_computes_in_the_dtype_of_its_base():
     model.set_dtype(mx.bfloat16)
     attach_random(model)
     assert compute_dtype(model) == mx.bfloat16
+
+
+SMALL = {"qwen3": {"num_hidden_layers": 1}, "gemma3_text": {"num_hidden_layers": 2, "sliding_window_pattern": 2}}
+
+
+@pytest.mark.parametrize("family", sorted(SMALL))
+@pytest.mark.parametrize("trained", [True, False])
+def test_memory_grows_with_a_row_of_one_example_not_with_its_square(family, trained):
+    model = tiny_model(family, num_attention_heads=2, num_key_value_heads=1, **SMALL[family])
+    attach_random(model)
+    forward, masters = Forward(model, MaskedCrossEntropy(), find_head(model)), model.trainable_parameters()
+    update = Update(forward, AdamW())
+
+    def peak(length):
+        row = np.arange(length + 1) % 300, (np.arange(length + 1) % 8 == 0).astype(np.float32)
+        batch = make_batch([[row]], [0])
+        state = update.start(masters)
+        mx.eval(state, masters)
+        mx.synchronize()
+        mx.reset_peak_memory()
+        if trained:
+            mx.eval(update(masters, state, [forward.arrays(batch)], mx.random.key(0), 1e-3))
+        else:
+            forward.mean([batch])
+        return mx.get_peak_memory()
+
+    assert peak(8192) < 5 * peak(2048)
