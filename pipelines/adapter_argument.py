@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.config import Run, compose
+from pipelines.config import Run, check_overrides, compose
 from tasks.artifact import read_manifest
 from tasks.errors import ConfigError
 
@@ -44,3 +44,31 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
     else:
         keys += ["data.train=none"]
     return folder, compose([*keys, *rest])
+
+
+def with_form(adapter: str, rows: str | None, overrides: Sequence[str]) -> tuple[Path, Run]:
+    """The same, from the fields of a web form, which may change the keys of a run and nothing around them.
+
+    Args:
+        adapter: its directory.
+        rows: the file to evaluate on; None where no rows are read.
+        overrides: one change an item.
+
+    Raises:
+        ConfigError: as above, or an override reaches beyond the keys of a run.
+    """
+    quoted = [] if rows is None else ["data.valid='" + rows.replace("\\", "\\\\").replace("'", "\\'") + "'"]
+    return with_adapter([f"adapter={adapter}", *check_overrides([*quoted, *overrides])], held_out=rows is not None)
+
+
+def adapter_name(adapter: str) -> str:
+    """What an adapter is called in the UI: its run.
+
+    Example:
+        >>> adapter_name("outputs/runs/quickstart/20261122-171921-9e85/adapter")
+        'quickstart/20261122-171921-9e85'
+        >>> adapter_name("/models/mine")
+        'mine'
+    """
+    parts = Path(adapter).parts
+    return "/".join(parts[-3:-1]) if parts[-1:] == ("adapter",) and len(parts) > 2 else "/".join(parts[-1:])

@@ -21,9 +21,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from pipelines.explain import explain, explain_hydra
+from pipelines.window import check_window
 from tasks.artifact import Record
 from tasks.batch import Bucketed, Packed, Padded
 from tasks.blas import blas_problem
@@ -50,6 +51,7 @@ class Run(Record):
     run_dir: str | None
     resume: Literal["auto", "never", "extend"]
     gpu_lock: Literal["wait", "fail"]
+    window: Annotated[str, AfterValidator(check_window)] | None = None
     orchestrate: bool
     sinks: tuple[SinkName, ...]
     model: Model

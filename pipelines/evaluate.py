@@ -3,45 +3,104 @@
 python -m pipelines.evaluate adapter=outputs/runs/NAME/TIME-ID/adapter data.valid=FILE
 """
 
-from pipelines.adapter_argument import with_adapter
+from pipelines.adapter_argument import adapter_name, with_adapter, with_form
 from pipelines.command import command
 
 if __name__ == "__main__":
     command("pipelines.evaluate", lambda overrides: with_adapter(overrides, held_out=True), flags=False)
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.config import Run
+from pipelines.console import quiet_user_errors
 from pipelines.folder import make_folder
+from pipelines.gpu_lock import gpu_lock
+from pipelines.report import answers
 from pipelines.run_dir import TOKENS
 from tasks.adapter import read_adapter
-from tasks.evaluate import evaluate
+from tasks.evaluate import Scores
+from tasks.evaluate import evaluate as evaluate_task
 from tasks.tokenize import tokenize
 
 
+def run_name() -> str:
+    """The flow run's name in the UI: the adapter and the rows."""
+    given = flow_run.parameters
+    return f"{adapter_name(given['adapter'])} on {Path(given['rows']).name}"
+
+
+@flow(name="evaluate", flow_run_name=run_name)
+def evaluate(
+    adapter: str,
+    rows: str = "examples/starter/test.jsonl",
+    overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
+) -> dict[str, Any]:
+    """Score an adapter on held-out rows, beside its base.
+
+    Args:
+        adapter: The adapter's directory, such as outputs/runs/NAME/TIME-ID/adapter.
+        rows: The held-out rows, a file or a hub dataset.
+        overrides: One change an item, such as evaluate.generate=16, evaluate.examples=200 or model.path=/models/mine.
+    """
+    quiet_user_errors()
+    folder, run = with_form(adapter, rows, overrides)
+    scores = _score(folder, run, lambda stage: stage)
+    create_markdown_artifact(key="scores", markdown=markdown(folder, scores), description=headline(scores))
+    return scores.model_dump(mode="json")
+
+
+def headline(scores: Scores) -> str:
+    """The scores in one line."""
+    line = f"{scores.examples:,} {scores.split} examples: loss {scores.loss_before:.4f} -> {scores.loss_after:.4f}"
+    if scores.metric_before is None or scores.metric_after is None:
+        return line
+    return f"{line}, {scores.metric.replace('_', ' ')} {scores.metric_before:.1%} -> {scores.metric_after:.1%}"
+
+
+def figures(scores: Scores) -> list[tuple[str, str, str]]:
+    """What was measured, of the base and with the adapter."""
+    rows = [("loss, nats a token", f"{scores.loss_before:.4f}", f"{scores.loss_after:.4f}")]
+    if scores.metric_before is not None and scores.metric_after is not None:
+        what = f"{scores.metric} of {scores.answered}"
+        rows.append((what, f"{scores.metric_before:.1%}", f"{scores.metric_after:.1%}"))
+    return rows
+
+
+def markdown(folder: Path, scores: Scores) -> str:
+    """The page of the UI."""
+    table = "\n".join(f"| {' | '.join(row)} |" for row in figures(scores))
+    page = f"# {headline(scores)}\n\n`{folder}`\n\n| | base | adapter |\n|---|---|---|\n{table}\n"
+    return f"{page}\n## Held-out answers\n\n{answers(scores.model_dump())}" if scores.samples else page
+
+
 def main(overrides: Sequence[str]) -> None:
-    """The command: prints the scores and the first answers; with `run_dir=DIR` it writes evaluate.json there."""
+    """The command, without Prefect: prints scores and first answers; with `run_dir=DIR` writes evaluate.json there."""
     folder, run = with_adapter(overrides, held_out=True)
+    scores, console = _score(folder, run, lambda stage: stage.fn), Console()
+    table = Table("", "base", "adapter", title=f"{scores.examples:,} {scores.split} examples")
+    for row in figures(scores):
+        table.add_row(*row)
+    console.print(table)
+    said = Table("reference", "base", "adapter")
+    for sample in scores.samples:
+        said.add_row(sample.reference, sample.before, sample.after)
+    if scores.samples:
+        console.print(said)
+
+
+def _score(folder: Path, run: Run, lift: Callable[[Any], Any]) -> Scores:
     if run.run_dir is not None:
         make_folder(Path(run.run_dir).expanduser())
-    cache = tokenize.fn(run.data, run.model, TOKENS)
-    with TemporaryDirectory() as nowhere:
+    cache = lift(tokenize)(run.data, run.model, TOKENS)
+    with TemporaryDirectory() as nowhere, gpu_lock(run.gpu_lock, folder):
         out = Path(run.run_dir or nowhere).expanduser()
-        scores = evaluate.fn(read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json")
-    table = Table("", "base", "adapter", title=f"{scores.examples:,} {scores.split} examples")
-    table.add_row("loss, nats a token", f"{scores.loss_before:.4f}", f"{scores.loss_after:.4f}")
-    if scores.metric_before is not None and scores.metric_after is not None:
-        table.add_row(
-            f"{scores.metric} of {scores.answered}", f"{scores.metric_before:.1%}", f"{scores.metric_after:.1%}"
-        )
-    console = Console()
-    console.print(table)
-    answers = Table("reference", "base", "adapter")
-    for sample in scores.samples:
-        answers.add_row(sample.reference, sample.before, sample.after)
-    if scores.samples:
-        console.print(answers)
+        return lift(evaluate_task)(read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json")

@@ -17,18 +17,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
+from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
+from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
 
 from pipelines.config import Run
 from pipelines.console import embedded_server_notice, quiet_user_errors, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
 from pipelines.report import publish, write_report
-from pipelines.run_dir import TOKENS, new_run_dir, open_run, seal
+from pipelines.run_dir import OUTPUTS, TOKENS, new_run_dir, open_run, seal
 from pipelines.tokens_page import write_tokens_page
+from pipelines.unfinished import unfinished
+from pipelines.window import within
 from tasks.adapter import base_fingerprint
 from tasks.blas import device
-from tasks.errors import VerifyError
+from tasks.errors import Paused, VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
@@ -39,6 +43,8 @@ from tasks.verify import verify
 
 log = logging.getLogger(__name__)
 
+PAUSED = "Paused"
+"""The name of a flow run's state when its window has closed; of the type Cancelled, so that nothing alerts anybody."""
 Experiment = Annotated[
     str,
     AfterValidator(check_experiment),
@@ -50,7 +56,7 @@ def run_name() -> str:
     """The flow run's name in the UI: the experiment and what was changed, folders left out."""
     parameters = flow_run.parameters
     changes = [o.partition("=") for o in parameters.get("overrides", [])]
-    short = [f"{key}={value.rpartition('/')[2]}" for key, _, value in changes if key != "run_dir"]
+    short = [f"{key}={value.rpartition('/')[2]}" for key, _, value in changes if key not in ("run_dir", "window")]
     return " ".join([str(parameters.get("experiment", "none")), *short])[:120]
 
 
@@ -58,7 +64,7 @@ def run_name() -> str:
 def finetune(
     experiment: Experiment = "none",
     overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
-) -> dict[str, Any]:
+) -> Any:
     """Turn a model and a dataset into a verified LoRA adapter.
 
     Args:
@@ -69,15 +75,19 @@ def finetune(
     quiet_user_errors()
     chosen = [] if experiment == "none" else [f"+experiment={experiment}"]
     changes = [*chosen, *check_overrides(overrides)]
-    report = run_stages(compose(changes), changes, lambda stage: stage)
+    try:
+        report = run_stages(compose(changes), changes, lambda stage: stage)
+    except Paused as paused:
+        return Cancelled(name=PAUSED, message=str(paused))
     publish(report)
     return _require_verified(report)
 
 
 def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> dict[str, Any]:
     """The stages in order, each from directory to directory; `lift` makes a Prefect task what is to be called."""
-    folder, began = new_run_dir(run), time.monotonic()
-    with open_run(run, folder):
+    going_on = unfinished(run, OUTPUTS / "runs") if run.window and not run.run_dir and run.resume != "never" else None
+    folder, began = going_on or new_run_dir(run), time.monotonic()
+    with within(run.window), open_run(run, folder):
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
         agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.optim, run.seed, folder / "plan.json")
@@ -111,7 +121,10 @@ def main(overrides: Sequence[str]) -> None:
         chosen = [o.partition("=")[2] for o in overrides if o.startswith("+experiment=")]
         rest = [o for o in overrides if not o.startswith("+experiment=")]
         embedded_server_notice()
-        report = finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
+        try:
+            report = finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
+        except CancelledRun as paused:
+            raise Paused(str(paused)) from None
     else:
         show_log()
         report = _require_verified(run_stages(run, list(overrides), lambda stage: stage.fn))

@@ -106,25 +106,34 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
 
 def markdown(report: dict[str, Any], picture: str) -> str:
     """report.md; `picture` is the Markdown of the loss curve."""
-    scores, verdict = report["evaluate"], report["verify"]
     table = "\n".join(f"| {row['what']} | {row['value']} |" for row in figures(report))
-    checks = "\n".join(
-        f"| {check['name']} | {'passed' if check['passed'] else '**failed**'} | {_cell(check['detail'])} |"
-        for check in verdict["checks"]
-    )
-    samples = "\n".join(
-        f"| {_cell(s['prompt'][-200:])} | {_cell(s['reference'])} | {_cell(s['before'])} | {_cell(s['after'])} |"
-        for s in scores["samples"]
-    )
     parts = [
         f"# {report['name']}\n\n{headline(report)}\n\n`{report['run_dir']}`\n\n{picture}\n",
         f"## Figures\n\n| | |\n|---|---|\n{table}\n",
-        f"## Verdict: {report['status']}\n\n| check | | what it saw |\n|---|---|---|\n{checks}\n",
+        f"## Verdict: {report['status']}\n\n{checks(report['verify'])}",
     ]
-    if samples:
-        head = f"## Held-out answers\n\nThe first of {scores['answered']} from the {scores['split']} rows.\n\n"
-        parts.append(f"{head}| prompt | reference | base | adapter |\n|---|---|---|---|\n{samples}\n")
+    if report["evaluate"]["samples"]:
+        parts.append(f"## Held-out answers\n\n{answers(report['evaluate'])}")
     return "\n".join(parts)
+
+
+def checks(verdict: dict[str, Any]) -> str:
+    """A table of a verdict's checks, in Markdown."""
+    rows = (
+        f"| {check['name']} | {'passed' if check['passed'] else '**failed**'} | {_cell(check['detail'])} |\n"
+        for check in verdict["checks"]
+    )
+    return f"| check | | what it saw |\n|---|---|---|\n{''.join(rows)}"
+
+
+def answers(scores: dict[str, Any]) -> str:
+    """A table of the first held-out answers, in Markdown."""
+    rows = (
+        f"| {_cell(s['prompt'][-200:])} | {_cell(s['reference'])} | {_cell(s['before'])} | {_cell(s['after'])} |\n"
+        for s in scores["samples"]
+    )
+    head = f"The first of {scores['answered']} from the {scores['split']} rows.\n\n"
+    return f"{head}| prompt | reference | base | adapter |\n|---|---|---|---|\n{''.join(rows)}"
 
 
 def loss_curve(metrics: list[dict[str, Any]]) -> str:

@@ -24,7 +24,7 @@ from tasks.errors import ConfigError, GraftlineError, RunError
 
 OUTPUTS = Path(__file__).resolve().parents[1] / "outputs"
 TOKENS = OUTPUTS / "cache" / "tokens"
-FREE = ("name", "run_dir", "resume", "gpu_lock", "orchestrate", "sinks", "evaluate", "verify")
+FREE = ("name", "run_dir", "resume", "gpu_lock", "window", "orchestrate", "sinks", "evaluate", "verify")
 """Top-level keys that do not shape the adapter, so that a resumed run may change them."""
 EXTENDS = (
     *("train.steps", "train.epochs", "train.eval_every", "train.eval_batches", "train.save_every"),

@@ -3,35 +3,80 @@
 python -m pipelines.verify adapter=outputs/runs/NAME/TIME-ID/adapter
 """
 
-from pipelines.adapter_argument import with_adapter
+from pipelines.adapter_argument import adapter_name, with_adapter, with_form
 from pipelines.command import command
 
 if __name__ == "__main__":
     command("pipelines.verify", with_adapter, flags=False)
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.config import Run
+from pipelines.console import quiet_user_errors
+from pipelines.gpu_lock import gpu_lock
+from pipelines.report import checks
 from tasks.errors import VerifyError
-from tasks.verify import verify
+from tasks.verify import Verdict
+from tasks.verify import verify as verify_task
+
+
+def run_name() -> str:
+    """The flow run's name in the UI: the adapter."""
+    return adapter_name(flow_run.parameters["adapter"])
+
+
+@flow(name="verify", flow_run_name=run_name)
+def verify(
+    adapter: str,
+    overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
+) -> dict[str, Any]:
+    """Check an adapter again, from disk only.
+
+    Args:
+        adapter: The adapter's directory, such as outputs/runs/NAME/TIME-ID/adapter.
+        overrides: One change an item, such as verify=quick or model.path=/models/mine.
+    """
+    quiet_user_errors()
+    folder, run = with_form(adapter, None, overrides)
+    verdict = _check(folder, run, lambda stage: stage)
+    said = "verified" if verdict.passed else "not verified"
+    page = f"# {adapter_name(adapter)}: {said}\n\n`{folder}`\n\n{checks(verdict.model_dump())}"
+    create_markdown_artifact(key="verdict", markdown=page, description=said)
+    return _require_passed(folder, verdict).model_dump(mode="json")
 
 
 def main(overrides: Sequence[str]) -> None:
-    """The command: prints every check, exits 1 when one fails."""
+    """The command, without Prefect: prints every check, exits 1 when one fails."""
     adapter, run = with_adapter(overrides)
     log = logging.getLogger("tasks")
     level = log.level
     log.setLevel(logging.CRITICAL)  # the table says it all
     try:
-        verdict = verify.fn(adapter, run.model, run.verify)
+        verdict = _check(adapter, run, lambda stage: stage.fn)
     finally:
         log.setLevel(level)
     table = Table("check", "", "what it saw")
     for check in verdict.checks:
         table.add_row(check.name, "[green]passed" if check.passed else "[red]failed", check.detail)
     Console().print(table)
+    _require_passed(adapter, verdict)
+
+
+def _check(folder: Path, run: Run, lift: Callable[[Any], Any]) -> Verdict:
+    with gpu_lock(run.gpu_lock, folder):
+        return lift(verify_task)(folder, run.model, run.verify)
+
+
+def _require_passed(adapter: Path, verdict: Verdict) -> Verdict:
     if not verdict.passed:
         raise VerifyError(f"the adapter at {adapter} is not verified: {verdict.failures()}")
+    return verdict

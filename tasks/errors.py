@@ -63,3 +63,10 @@ class Interrupted(GraftlineError):
 
     def __reduce__(self) -> tuple[type["Interrupted"], tuple[str, int]]:
         return type(self), (str(self), self.signum)  # Prefect pickles what a task raises
+
+
+class Paused(Interrupted):
+    """The hours that a run may train in are over, or have not come; the command exits as after SIGTERM."""
+
+    def __init__(self, message: str, signum: int = 15):
+        super().__init__(message, signum)

@@ -104,12 +104,13 @@ class Fit:
                     if recipe.due(step, settings.save_every) or recipe.due(step, settings.eval_every):
                         self._read(sinks)
                     best = settings.keep_best and self._unread is None and self._is_best()
-                    if stop.signum is not None or recipe.due(step, settings.save_every) or best:
+                    signum = stop.signum  # asked once: what comes later than the checkpoint waits for the next one
+                    if signum is not None or recipe.due(step, settings.save_every) or best:
                         self._read(sinks)
                         self._save(step, sinks)
-                    if stop.signum is not None and step < recipe.steps:
+                    if signum is not None and step < recipe.steps:
                         said = f"stopped after step {step} of {recipe.steps}; the same with run_dir={self._out} goes on"
-                        raise Interrupted(said, stop.signum)
+                        raise Interrupted(said, signum)
                     if self._unread is None:
                         self._began = time.perf_counter()  # validating and saving are no training time
         except BaseException as error:

@@ -1,9 +1,10 @@
 import signal
 import threading
+import time
 
 import pytest
 
-from tasks.checkpoint.interrupt import stop_on_signal
+from tasks.checkpoint.interrupt import stop_by, stop_on_signal
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +60,12 @@ def test_off_the_main_thread_it_changes_nothing():
     thread.start()
     thread.join()
     assert found == [(None, before)]
+
+
+def test_the_clock_asks_too_and_no_longer_after_its_block():
+    with stop_by(time.time() + 0.2), stop_on_signal() as stop:
+        assert stop.signum is None
+        time.sleep(0.25)
+        assert stop.signum == signal.SIGTERM
+    with stop_on_signal() as stop:
+        assert stop.signum is None

@@ -111,6 +111,50 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(quick: Quick, tmp_path: Path, m
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
 
 
+@pytest.mark.flow
+@pytest.mark.filterwarnings("default")
+def test_a_run_whose_window_closes_is_paused_and_the_next_one_goes_on(
+    quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
+) -> None:
+    import time
+    from types import SimpleNamespace
+
+    from prefect.client.schemas.objects import StateType
+
+    import pipelines.run_dir
+    import pipelines.window
+    import tasks.checkpoint.interrupt
+    from tasks.sink import Jsonl
+
+    began, ahead, write = time.time(), 0.0, Jsonl.write
+    clock = SimpleNamespace(time=lambda: time.time() + ahead, strftime=time.strftime)
+    for each in (pipelines.window, tasks.checkpoint.interrupt):
+        monkeypatch.setattr(each, "time", clock)
+    for each in (module, pipelines.run_dir):
+        monkeypatch.setattr(each, "OUTPUTS", tmp_path / "outputs")
+    hours = [time.strftime("%H:%M:%S", time.gmtime(began + seconds)) for seconds in (-3600, 3600)]
+    night = [o for o in quick(f"window={'-'.join(hours)} UTC", "name=night") if not o.startswith(("+", "run_dir="))]
+
+    def write_till_morning(self: Jsonl, metrics: Any) -> None:
+        nonlocal ahead
+        write(self, metrics)
+        ahead = 7200.0 if metrics.step == 2 else 0.0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Jsonl, "write", write_till_morning)
+        state = finetune("quickstart", [*night, "train.steps=4"], return_state=True)
+    assert (state.type, state.name) == (StateType.CANCELLED, "Paused")
+    assert "has closed: stopped after step" in str(state.message)
+    (folder,) = (tmp_path / "outputs/runs/night").iterdir()
+    ahead = 0.0
+    report = finetune("quickstart", [*night, "train.steps=4"])
+    assert (report["status"], report["run_dir"]) == ("verified", str(folder))
+    assert report["train"]["resumed_from"] in (2, 3), "the loop reads a step while the next one is computed"
+    again = finetune("quickstart", [*night, "train.steps=4"])
+    assert again["run_dir"] != str(folder), "what is finished is not gone on with"
+    assert again["adapter"]["sha256"] == report["adapter"]["sha256"]
+
+
 def test_a_second_run_reuses_the_tokens(quick: Quick, tmp_path: Path) -> None:
     _plain([*quick(), f"run_dir={tmp_path / 'a'}"])
     assert "built the token cache" in (tmp_path / "a/run.log").read_text()

@@ -1,6 +1,5 @@
-"""What the web form shows, what the command line takes, and the one line that each mistake gets."""
+"""What the command line takes, the one line that each mistake gets, and what the server is told."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,103 +8,36 @@ from uuid import UUID
 
 import pytest
 
-from pipelines.config import CONF, EXPERIMENTS, check_overrides
-from pipelines.serve import DESCRIPTION, check, deployment, local_timezone, parse, require_server, scheduled
+from pipelines.deployments import deployments
+from pipelines.serve import parse, require_server
 from tasks.errors import ConfigError, RunError
 
 ROOT = Path(__file__).resolve().parents[2]
-NIGHTLY = ["--cron", "0 22 * * *", "--timezone", "Europe/Berlin", "--experiment", "quickstart"]
-
-
-def test_the_form_has_a_list_of_experiments_and_one_of_overrides() -> None:
-    schema = deployment(parse([]))._parameter_openapi_schema.model_dump()
-    experiment, overrides = schema["properties"]["experiment"], schema["properties"]["overrides"]
-    assert experiment["type"] == "string"
-    assert experiment["enum"] == ["none", *EXPERIMENTS]
-    assert experiment["default"] == "none"
-    assert (overrides["type"], overrides["items"], overrides["default"]) == ("array", {"type": "string"}, [])
-    assert "conf/experiment" in experiment["description"]
-    assert "lora.rank=16" in overrides["description"]
-    assert "`" not in experiment["description"] + overrides["description"], "the second UI shows backticks as they are"
-    assert not schema.get("required")
-
-
-def test_the_description_names_overrides_that_work() -> None:
-    shown = [line.split("`")[1] for line in DESCRIPTION.splitlines() if line.startswith("| `")]
-    assert len(shown) > 4
-    assert check_overrides(shown) == shown
-    assert (CONF / "model" / "qwen3_0_6b.yaml").exists()
-
-
-def test_the_deployment() -> None:
-    made = deployment(parse(["--name", "studio"]))
-    assert (made.name, made.flow_name, made.entrypoint) == ("studio", "finetune", "pipelines.finetune.finetune")
-    assert made.tags == ["graftline"]
-    assert made.schedules == []
-    assert made.enforce_parameter_schema
-
-
-def test_a_schedule_carries_its_run() -> None:
-    options = parse([*NIGHTLY, "--override", "train.steps=5", "--override", "name=nightly"])
-    (schedule,) = deployment(options).schedules or []
-    assert schedule.schedule is not None
-    assert schedule.schedule.model_dump(include={"cron", "timezone"}) == {
-        "cron": "0 22 * * *",
-        "timezone": "Europe/Berlin",
-    }
-    run = {"experiment": "quickstart", "overrides": ["train.steps=5", "name=nightly"]}
-    assert schedule.parameters == run == scheduled(options)
-    assert scheduled(parse([])) == {"experiment": "none", "overrides": []}
-    json.dumps(run)
 
 
 def test_what_can_be_served() -> None:
-    check([])
-    check(["--name", "studio.2"])
-    check([*NIGHTLY, "--override", "train.steps=5"])
+    assert parse([]) == ("local", {})
+    served = parse(["name=studio.2", "+schedule=[nightly,hourly]"])
+    assert (served.name, list(served.schedules)) == ("studio.2", ["nightly", "hourly"])
+    (only,) = parse(["+schedule=nightly", "schedule.cron=0 23 * * *"]).schedules.values()
+    assert only.cron == "0 23 * * *"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--nmae", "x"], r"unrecognized arguments: --nmae x; --help"),
-        (["--cron"], r"argument --cron: expected one argument"),
-        (["--name", "a/b"], r"--name 'a/b': write letters"),
-        (["--override", "a=1"], r"--override without --cron: no run is scheduled; add --cron \"0 22"),
-        (["--experiment", "none", "--timezone", "UTC"], r"--timezone and --experiment without --cron"),
-        ([*NIGHTLY, "--timezone", "Mars"], r"--timezone 'Mars' is not known; write an IANA name"),
-        ([*NIGHTLY, "--experiment", "quick"], r"invalid choice: 'quick' \(choose from"),
-        ([*NIGHTLY, "--override", "hydra.run.dir=x"], r"the run of --cron: the override 'hydra.run.dir=x'"),
-        ([*NIGHTLY, "--override", "lora.rnk=3"], r"the run of --cron: lora.rnk=3: .* did you mean lora.rank"),
-        (
-            [*NIGHTLY, "--override", "data.train=/nope.jsonl"],
-            r"the run of --cron: data.train: /nope.jsonl: no such file",
-        ),
+        (["nmae=x"], r"serve has no 'nmae=x'; did you mean name\?"),
+        (["--cron"], r"serve has no '--cron'; it takes name=, \+schedule= and schedule.KEY="),
+        (["name=a/b"], r"name=a/b: write letters"),
+        (["schedule.cron=x"], r"schedule.cron=x: no schedule is chosen; say \+schedule=NAME with one of .*nightly"),
+        (["+schedule=nightly,hourly", "schedule.cron=x"], r"schedule.cron=x: several schedules are chosen"),
+        (["+schedule=nightly", "schedule.window=7-9"], r"schedule nightly: window=\"7-9\": write hours"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
-        check(arguments)
+        parse(arguments)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("cron", ["0 22 * *", "99 22 * * *", "nightly"])
-def test_a_bad_cron_line(cron: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no cron line; write five fields, as in \"0 22"):
-        deployment(parse(["--cron", cron]))
-
-
-def test_the_time_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    assert local_timezone() == "Europe/Berlin"
-    monkeypatch.delenv("TZ")
-    for real, name in {
-        "/var/db/timezone/zoneinfo/America/New_York": "America/New_York",
-        "/usr/share/zoneinfo/Etc/UTC": "Etc/UTC",
-        "/etc/localtime": "UTC",
-    }.items():
-        monkeypatch.setattr(os.path, "realpath", lambda _, real=real: real)
-        assert local_timezone() == name
 
 
 @pytest.mark.parametrize(
@@ -143,13 +75,14 @@ def test_the_server_schedules_runs_and_refuses_another_experiment(prefect_server
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    identity = deployment(parse(["--name", "scheduled", *NIGHTLY])).apply()
+    served = parse(["name=scheduled", "+schedule=nightly", "schedule.timezone=Europe/Berlin"])
+    identity = deployments(*served)[0].apply()
     assert isinstance(identity, UUID)
     require_server()
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
         client.request("POST", "/deployments/{id}/schedule", path_params={"id": identity}, json={"min_runs": 2})
         runs = [run for run in client.read_flow_runs(limit=200) if run.deployment_id == identity]
         assert runs, "nothing was scheduled: does this version of SQLAlchemy fit Prefect?"
-        assert all(run.parameters == {"experiment": "quickstart", "overrides": []} for run in runs)
+        assert all(run.parameters == served.schedules["nightly"].parameters() for run in runs)
         with pytest.raises(PrefectHTTPStatusError, match="'nope' is not one of"):
             client.create_flow_run_from_deployment(identity, parameters={"experiment": "nope"})

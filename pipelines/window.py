@@ -1,0 +1,93 @@
+"""A window of hours: a run trains only inside it, and stops after a checkpoint when it closes."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from datetime import time as clock
+from typing import NamedTuple, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from tasks.checkpoint.interrupt import stop_by
+from tasks.errors import Interrupted, Paused
+
+_FORM = re.compile(r"(\d\d:\d\d(?::\d\d)?)-(\d\d:\d\d(?::\d\d)?)(?: (\S+))?", re.ASCII)
+
+
+class Window(NamedTuple):
+    """The hours of a day from `opens` to `closes`, past midnight where `closes` is the earlier one.
+
+    Attributes:
+        opens: the first moment inside.
+        closes: the first moment outside.
+        zone: whose clock; None is this machine's.
+    """
+
+    opens: clock
+    closes: clock
+    zone: ZoneInfo | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads 22:00-06:00, or 22:00-06:00 Europe/Berlin.
+
+        Raises:
+            ValueError: it is no such text, or an empty window, or an unknown zone.
+
+        Example:
+            >>> Window.parse("22:00-06:00").closes
+            datetime.time(6, 0)
+        """
+        found = _FORM.fullmatch(text)
+        try:
+            opens, closes = (clock.fromisoformat(found[i]) for i in (1, 2)) if found else (None, None)
+        except ValueError:
+            opens = closes = None
+        if found is None or opens is None or closes is None:
+            raise ValueError("write hours and minutes, as in 22:00-06:00, or 22:00-06:00 Europe/Berlin")
+        if opens == closes:
+            raise ValueError("it is empty; null is the whole day")
+        if found[3] and found[3] not in available_timezones():
+            raise ValueError(f"the time zone {found[3]!r} is not known; write an IANA name, as in Europe/Berlin")
+        return cls(opens, closes, ZoneInfo(found[3]) if found[3] else None)
+
+    def until(self, now: float) -> float | None:
+        """When the window that is open at `now` closes, both in seconds of the epoch; None where it is not open."""
+        today = datetime.fromtimestamp(now, self.zone).date()
+        for day in (today - timedelta(days=1), today):
+            last = day if self.closes > self.opens else day + timedelta(days=1)
+            first, end = (
+                datetime.combine(*at, self.zone).timestamp() for at in ((day, self.opens), (last, self.closes))
+            )
+            if first <= now < end:
+                return end
+        return None
+
+
+def check_window(text: str) -> str:
+    """Lets through what `Window.parse` can read."""
+    Window.parse(text)
+    return text
+
+
+@contextmanager
+def within(window: str | None) -> Iterator[None]:
+    """Lets a block train until the window closes; None lets it train for ever.
+
+    Raises:
+        Paused: the window is not open, or it closed while the block trained, which saved a checkpoint first.
+    """
+    end = None if window is None else Window.parse(window).until(time.time())
+    if window is None:
+        yield
+        return
+    if end is None:
+        raise Paused(f"it is {time.strftime('%H:%M')} here, outside window={window}; nothing was trained")
+    try:
+        with stop_by(end):
+            yield
+    except Interrupted as stop:
+        if time.time() < end:
+            raise
+        raise Paused(f"window={window} has closed: {stop}") from None
