@@ -93,7 +93,9 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
         "tokens": f"{data['tokens']:,}, {data['supervised_tokens']:,} of them supervised",
         "padding": f"{data['padding_share']:.1%}",
         "adapter": f"rank {adapter['rank']} on {adapter['modules']} projections, {adapter['parameters']:,} parameters",
-        "steps": f"{train['steps']:,}" + (f", from step {train['resumed_from']}" if train["resumed_from"] else ""),
+        "steps": _steps(train),
+        **({"adapter of": f"step {adapter['step']:,}"} if adapter["step"] != train["steps"] else {}),
+        **_validation(train),
         "training loss": f"{train['loss_first']:.4f} -> {train['loss_last']:.4f}",
         "speed": f"{train['tokens_per_second']:,.0f} real tokens/s over {train['seconds']:.1f} s",
         "peak memory": f"{train['peak_memory_bytes'] / 1e9:.3f} GB",
@@ -102,6 +104,21 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
         "whole run": f"{report['seconds']:.1f} s",
     }
     return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _steps(train: dict[str, Any]) -> str:
+    early = "ended early, train.patience ran out" if train["ended"] == "patience" else ""
+    resumed = f"from step {train['resumed_from']:,}" if train["resumed_from"] else ""
+    odd = {"skipped": "skipped", "restores": "gone back from", "spikes": "spikes"}
+    counts = [f"{train[key]} {said}" for key, said in odd.items() if train[key]]
+    return ", ".join(part for part in (f"{train['steps']:,}", resumed, early, *counts) if part)
+
+
+def _validation(train: dict[str, Any]) -> dict[str, str]:
+    if train["valid_loss"] is None:
+        return {}
+    best = f"{train['best_loss']:.4f} at step {train['best_step']:,}"
+    return {"validation loss": f"{train['valid_loss']:.4f} at the end, lowest {best}"}
 
 
 def markdown(report: dict[str, Any], picture: str) -> str:

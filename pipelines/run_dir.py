@@ -28,7 +28,8 @@ FREE = ("name", "run_dir", "resume", "gpu_lock", "window", "orchestrate", "sinks
 """Top-level keys that do not shape the adapter, so that a resumed run may change them."""
 EXTENDS = (
     *("train.steps", "train.epochs", "train.eval_every", "train.eval_batches", "train.save_every"),
-    *("train.keep", "train.keep_best", "train.keep_every", "train.on_bad"),
+    *("train.keep", "train.keep_best", "train.keep_every", "train.on_bad", "train.backoff", "train.spike"),
+    *("train.patience", "train.final"),
 )
 """Keys that `resume=extend` may change as well.
 

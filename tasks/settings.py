@@ -25,8 +25,15 @@ class Train(Record):
         keep: how many of the newest checkpoints stay.
         keep_best: whether a step whose validation loss is the lowest so far is saved too, and stays.
         keep_every: checkpoints of a step that is a multiple of it stay too; None adds none.
-        on_bad: what follows a step whose loss or gradient is not finite, which never updates the adapter: `stop`, or
-            `skip` it and count it. Either way bad_batch.json names its examples.
+        patience: validations in a row without a new lowest loss after which the run ends; None goes to the last step.
+            The learning rate takes no notice.
+        final: which step's adapter is the result: the `last`, or the `best` by validation loss, whose checkpoint stays.
+        on_bad: what follows a step whose loss or gradient is not finite, which never updates the adapter: `stop`,
+            `skip` it and count it, or `restore` the newest checkpoint (or the start) and go on from there at a lower
+            rate. Either way bad_batch.json names its examples.
+        backoff: what each restore multiplies the learning rate by, from there to the end.
+        spike: a step is a spike, noticed and counted, where its loss is above the median of the steps before it by so
+            many of their standard deviations (a robust estimate); None notices none.
         compile: one graph a shape for the whole step; None compiles on a GPU, and not on a CPU, where MLX would call
             g++ at run time.
     """
@@ -40,7 +47,11 @@ class Train(Record):
     keep: Annotated[int, Field(ge=1)] = 2
     keep_best: bool = False
     keep_every: Annotated[int, Field(ge=1)] | None = None
-    on_bad: Literal["stop", "skip"] = "stop"
+    patience: Annotated[int, Field(ge=1)] | None = None
+    final: Literal["last", "best"] = "last"
+    on_bad: Literal["stop", "skip", "restore"] = "stop"
+    backoff: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    spike: Annotated[float, Field(gt=0)] | None = 10.0
     compile: bool | None = None
 
     @model_validator(mode="after")
@@ -48,6 +59,24 @@ class Train(Record):
         if self.steps is not None and self.epochs is not None:
             raise ValueError(f"give steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
         return self
+
+    @model_validator(mode="after")
+    def _validates(self) -> Self:
+        if self.by_validation and self.eval_every is None:
+            raise ValueError(
+                f"{self.by_validation} goes by the validation loss; give eval_every, the steps between two"
+            )
+        return self
+
+    @property
+    def by_validation(self) -> str:
+        """The setting that has no meaning without validations, as a person writes it; empty where there is none."""
+        return f"patience={self.patience}" if self.patience is not None else "final=best" * (self.final == "best")
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the checkpoint of the lowest validation loss stays."""
+        return self.keep_best or self.final == "best"
 
     def total_steps(self, batches_per_epoch: int) -> int:
         """Optimizer steps of the whole run.

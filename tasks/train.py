@@ -3,7 +3,7 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlx.core as mx
 from prefect import task
@@ -18,7 +18,7 @@ from tasks.data import TokenCache
 from tasks.memory import limits
 from tasks.model import Model
 from tasks.model.dense import dense_base
-from tasks.model.load import load_base
+from tasks.model.load import load_base, tokenizer_fingerprint
 from tasks.sink import SINKS, Sink, SinkName, StepMetrics
 from tasks.step import Fit, Recipe
 
@@ -29,8 +29,9 @@ class Trained(Record):
     """What a training came to.
 
     Attributes:
-        adapter: the final adapter directory.
+        adapter: the final adapter directory; its `step` says of which step it is.
         steps: optimizer steps done.
+        ended: why there was no further one: `steps` were all that was asked for, or `patience` ran out.
         tokens: real tokens seen, each epoch's.
         supervised_tokens: those of them that the loss counted.
         seconds: wall time of the steps, compiling included, validating and saving not.
@@ -38,9 +39,13 @@ class Trained(Record):
         loss_first: the loss of the first step, nats.
         loss_last: the loss of the last step, nats.
         valid_loss: after the last step; None without validation rows.
+        best_loss: the lowest validation loss.
+        best_step: after which step.
         peak_memory_bytes: the most that MLX's arrays held.
         resumed_from: the step that this process went on from; None for a fresh start.
         skipped: steps whose loss or gradient was not finite, under train.on_bad=skip.
+        restores: how often such a step was gone back from, under train.on_bad=restore.
+        spikes: steps whose loss was far above those before.
     """
 
     adapter: Adapter
@@ -54,7 +59,12 @@ class Trained(Record):
     valid_loss: float | None
     peak_memory_bytes: int
     resumed_from: int | None
+    best_loss: float | None = None
+    best_step: int | None = None
+    ended: Literal["steps", "patience"] = "steps"
     skipped: int = 0
+    restores: int = 0
+    spikes: int = 0
 
 
 @task(name="train", task_run_name="train {recipe.steps} steps", cache_policy=NO_CACHE)
@@ -87,27 +97,33 @@ def train(
     rows, valid = cache.split("train"), cache.split("valid") if "valid" in cache.splits else None
     with limits(recipe.memory):
         mx.reset_peak_memory()
-        origin = {"data": cache.fingerprint, "base model": base_fingerprint(Path(start.path))}
+        origin = {
+            "data": cache.fingerprint,
+            "tokenizer": tokenizer_fingerprint(model),
+            "base model": base_fingerprint(Path(start.path)),
+        }
         with dense_base(base, recipe.memory.base) as swapped:
             if swapped:
                 log.info("%d quantized layers are dense while training lasts", swapped)
             fit = Fit(base, rows, valid, recipe, out, origin=origin)
             opened = _open_sinks(sinks, out, fit.first, recipe.steps)
             try:
-                fit.run(opened)
+                step = fit.run(opened)
             finally:
                 for sink in opened:
                     sink.close()
         probe = record_probe(base, _probe_row(valid or rows, probe_tokens))
         adapter = save_adapter(
-            out / "adapter", base, rule=recipe.rule, source=model, step=recipe.steps, seed=recipe.seed, probe=probe
+            out / "adapter", base, rule=recipe.rule, source=model, step=step, seed=recipe.seed, probe=probe
         )
-    counters = fit.counters
+    counters, ended = fit.counters, fit.ended
+    assert ended is not None, "it ran to its end"
     assert counters.loss_first is not None, "no step was done"
     assert counters.loss_last is not None, "no step was done"
     return Trained(
         adapter=adapter,
-        steps=recipe.steps,
+        steps=fit.step,
+        ended=ended,
         tokens=counters.tokens,
         supervised_tokens=counters.supervised_tokens,
         seconds=round(counters.seconds, 3),
@@ -117,7 +133,11 @@ def train(
         valid_loss=counters.valid_loss,
         peak_memory_bytes=counters.peak_memory_bytes,
         resumed_from=fit.first or None,
+        best_loss=counters.best_loss,
+        best_step=counters.best_step,
         skipped=counters.skipped,
+        restores=counters.restores,
+        spikes=counters.spikes,
     )
 
 

@@ -44,9 +44,12 @@ def test_steps_and_epochs_are_two_answers_to_one_question():
     [
         *(
             (Train, {name: 0})
-            for name in ("steps", "epochs", "accumulate", "eval_every", "save_every", "keep", "keep_every")
+            for name in ("steps", "epochs", "accumulate", "eval_every", "save_every", "keep", "keep_every", "patience")
         ),
         (Train, {"on_bad": "hope"}),
+        (Train, {"final": "first", "eval_every": 1}),
+        *((Train, {"backoff": wrong}) for wrong in (0.0, 1.0, 2.0)),
+        (Train, {"spike": 0.0}),
         *(
             (Evaluate, wrong)
             for wrong in ({"generate": -1}, {"examples": 0}, {"max_new_tokens": 0}, {"metric": "bleu"})
@@ -57,6 +60,22 @@ def test_steps_and_epochs_are_two_answers_to_one_question():
 def test_what_makes_no_sense_is_refused(kind, wrong):
     with pytest.raises(ValidationError):
         kind.model_validate({"checks": ("files",), **wrong} if kind is Verify else wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({"patience": 3}, "patience=3"), ({"final": "best"}, "final=best")], ids=str
+)
+def test_what_goes_by_validation_says_how_often(settings, said):
+    with pytest.raises(ValidationError, match=f"{said} goes by the validation loss; give eval_every"):
+        Train.model_validate(settings)
+    assert Train.model_validate({**settings, "eval_every": 5}).by_validation == said
+    assert not Train(eval_every=5).by_validation
+
+
+def test_the_best_stays_where_it_is_the_result():
+    assert not Train(eval_every=1).keeps_best
+    assert Train(eval_every=1, keep_best=True).keeps_best
+    assert Train(eval_every=1, final="best").keeps_best
 
 
 def test_the_names_of_the_checks_are_those_of_the_table():

@@ -1,10 +1,12 @@
 import json
+import random
 import signal
 
 import mlx.core as mx
 import numpy as np
 import pytest
 from mlx_lm.tuner.trainer import default_loss
+from safetensors.numpy import load_file
 
 from tasks.adapter import record_probe
 from tasks.batch import Bucketed, Packed, Padded, epoch_batches, make_batch
@@ -193,7 +195,9 @@ def test_a_damaged_checkpoint_is_passed_over(source, token_cache, tmp_path):
 
 def test_a_checkpoint_of_another_rule_or_of_more_steps_is_refused(source, token_cache, tmp_path):
     train_in(tmp_path, token_cache, source, recipe())
-    with pytest.raises(RunError, match="the saved optimizer state does not fit"):
+    with pytest.raises(
+        RunError, match=r"of step 3 does not fit the adapter: .*lora_a is \[.*4\] there and \[.*2\] here, .* differ"
+    ):
         train_in(tmp_path, token_cache, source, recipe(rule=LoRA(rank=2), steps=5))
     with pytest.raises(RunError, match="the newest checkpoint is of step 3, the run has 2"):
         train_in(tmp_path, token_cache, source, recipe(steps=2))
@@ -306,3 +310,32 @@ def test_a_quantized_base_trains_dense_as_it_does_packed(model_folder, token_cac
     assert dense.loss_first == pytest.approx(packed.loss_first, rel=1e-5)
     assert dense.loss_last == pytest.approx(packed.loss_last, rel=1e-3)
     assert verify.fn(dense.adapter, source, Verify(checks=("files", "reload_logits", "frozen_base"))).passed
+
+
+def test_the_random_states_of_the_process_are_nothing_to_the_result(source, token_cache, tmp_path):
+    def run(name: str, seed: int) -> str:
+        random.seed(seed)
+        np.random.seed(seed)
+        mx.random.seed(seed)
+        how = recipe(rule=DROPOUT, layout=Packed(tokens=256), train=Train(accumulate=2, eval_every=2))
+        return train_in(tmp_path / name, token_cache, source, how).adapter.sha256
+
+    assert run("a", 1) == run("b", 2)
+
+
+def test_the_best_adapter_is_the_one_that_is_saved_and_verified(source, token_cache, tmp_path, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0, 1.5])
+    monkeypatch.setattr("tasks.step.fit.Fit._validate", lambda *_: next(losses))
+    how = recipe(steps=9, train=Train(eval_every=1, patience=2, final="best"))
+    done = train_in(tmp_path / "best", token_cache, source, how)
+    assert (done.steps, done.ended, done.adapter.step) == (4, "patience", 2)
+    assert (done.valid_loss, done.best_loss, done.best_step) == (1.5, 1.0, 2)
+    assert verify.fn(done.adapter, source, Verify(checks=("files", "reload_logits", "resave_bytes"))).passed
+    monkeypatch.undo()
+    two = train_in(
+        tmp_path / "two", token_cache, source, recipe(steps=9, train=Train(eval_every=1, save_every=1, keep=9))
+    )
+    assert two.ended == "steps"
+    state = load_file(tmp_path / "two/checkpoints/step-000002/state.safetensors")
+    best = load_file(tmp_path / "best/adapter/adapters.safetensors")
+    assert all(np.array_equal(array, state[name]) for name, array in best.items())

@@ -13,6 +13,7 @@ from typing import Any
 import mlx.core as mx
 
 from tasks.artifact import MANIFEST, atomic_directory, damaged_files, fingerprint, read_manifest, remove_directory
+from tasks.errors import RunError
 
 log = logging.getLogger(__name__)
 ARRAYS = "state.safetensors"
@@ -29,6 +30,7 @@ class Checkpoint:
         counters: plain numbers that go on where they were.
         valid_loss: of this very step; None where it did not validate.
         origin: by what it is of, a digest: what it started from, what it was trained on.
+        scheduled: whether it was due at this step, so that a run that nobody stopped has it too.
     """
 
     step: int
@@ -36,6 +38,7 @@ class Checkpoint:
     counters: dict[str, Any]
     valid_loss: float | None = None
     origin: dict[str, str] = field(default_factory=dict)
+    scheduled: bool = True
 
 
 def save_checkpoint(
@@ -46,7 +49,7 @@ def save_checkpoint(
     Args:
         folder: of the checkpoints.
         checkpoint: what to save.
-        keep: how many of the newest stay.
+        keep: how many of the newest that were scheduled stay; one that was not stays until the next.
         best: whether the one of the lowest validation loss stays too.
         every: each whose step is a multiple of it stays too.
     """
@@ -58,6 +61,7 @@ def save_checkpoint(
         "counters": checkpoint.counters,
         "valid_loss": checkpoint.valid_loss,
         "origin": checkpoint.origin,
+        "scheduled": checkpoint.scheduled,
     }
     manifest["seal"] = fingerprint(manifest)
     with atomic_directory(path, manifest) as aside, (aside / ARRAYS).open("wb") as file:
@@ -68,19 +72,37 @@ def save_checkpoint(
     return path
 
 
-def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None; a damaged one is logged by name and passed over."""
-    for step, path in reversed(_steps(folder)):
-        manifest = read_manifest(path)
+def newest_checkpoint(folder: Path, *, scheduled: bool = False) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None; a damaged one is logged by name and passed over.
+
+    Args:
+        folder: of the checkpoints.
+        scheduled: whether only one that was due counts.
+
+    Raises:
+        RunError: it is of another version of Graftline.
+    """
+    found = [path for _, path in reversed(_steps(folder)) if not scheduled or _manifest(path).get("scheduled", True)]
+    return _first_whole(found)
+
+
+def best_checkpoint(folder: Path) -> Checkpoint | None:
+    """The whole checkpoint of the lowest validation loss, the earlier of two equals; None where none has one."""
+    return _first_whole(_by_loss([path for _, path in _steps(folder)]))
+
+
+def _first_whole(paths: list[Path]) -> Checkpoint | None:
+    for path in paths:
+        step, manifest = int(path.name[5:]), read_manifest(path)
         if problem := _problem(path, step, manifest):
-            log.warning("%s is damaged (%s); going back to the one before", path, problem)
+            log.warning("%s is damaged (%s); passed over for the one before", path, problem)
             continue
         assert manifest is not None
         arrays = mx.load(str(path / ARRAYS))
         assert isinstance(arrays, dict)
         mx.eval(arrays)  # now, not when they are first used and the file may be gone
-        origin, valid_loss = manifest.get("origin", {}), manifest.get("valid_loss")
-        return Checkpoint(step, arrays, manifest["counters"], valid_loss, origin)
+        told = {name: manifest[name] for name in ("valid_loss", "origin", "scheduled") if name in manifest}
+        return Checkpoint(step, arrays, manifest["counters"], **told)
     return None
 
 
@@ -92,23 +114,36 @@ def _problem(path: Path, step: int, manifest: dict[str, Any] | None) -> str | No
     sealed = {key: value for key, value in manifest.items() if key not in ("seal", "files")}
     if manifest.get("seal", fingerprint(sealed)) != fingerprint(sealed):
         return MANIFEST
-    said = (manifest.get("kind"), manifest.get("version"), manifest.get("step"))
-    if said != ("checkpoint", VERSION, step) or ARRAYS not in manifest["files"]:
-        return "a {} of version {}, step {}; wanted a checkpoint of version {}, step {}".format(*said, VERSION, step)
+    kind, version, of = (manifest.get(name) for name in ("kind", "version", "step"))
+    if kind == "checkpoint" and version != VERSION:
+        raise RunError(
+            f"{path} was written by another version of Graftline: it is a checkpoint of version {version}, this one "
+            f"reads {VERSION}; go on with that Graftline, or give another run_dir, or resume=never"
+        )
+    if (kind, of) != ("checkpoint", step) or ARRAYS not in manifest["files"]:
+        return f"it says {kind} of step {of}, not checkpoint of step {step}"
     return None
 
 
 def _stale(folder: Path, newest: int, *, keep: int, best: bool, every: int | None) -> list[Path]:
     """What need not stay. Later ones than the newest were passed over as damaged: the run went on from before them."""
     steps = _steps(folder)
-    sound = [(step, path) for step, path in steps if step <= newest]
-    stay = {path for _, path in sound[-keep:]}
+    sound = [path for step, path in steps if step <= newest]
+    scheduled = [path for path in sound if _manifest(path).get("scheduled", True)]
+    stay = {*sound[-1:], *scheduled[-keep:]}
     if every is not None:
-        stay |= {path for step, path in sound if step % every == 0}
+        stay |= {path for path in sound if int(path.name[5:]) % every == 0}
     if best:
-        scored = [(loss, path) for _, path in sound if (loss := _valid_loss(path)) is not None]
-        stay |= {path for _, path in sorted(scored)[:1]}  # the earlier of two equals
+        stay |= {*_by_loss(sound)[:1]}
     return [path for _, path in steps if path not in stay]
+
+
+def _by_loss(paths: list[Path]) -> list[Path]:
+    """Those that validated, the lowest loss first, the earlier of two equals before the later."""
+    scored = [
+        (loss, n, path) for n, path in enumerate(paths) if (loss := _manifest(path).get("valid_loss")) is not None
+    ]
+    return [path for *_, path in sorted(scored)]
 
 
 def _steps(folder: Path) -> list[tuple[int, Path]]:
@@ -116,5 +151,5 @@ def _steps(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _valid_loss(path: Path) -> float | None:
-    return (read_manifest(path) or {}).get("valid_loss")
+def _manifest(path: Path) -> dict[str, Any]:
+    return read_manifest(path) or {}

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,7 @@ class Jsonl:
 
     def __init__(self, path: Path, *, start: int, total: int):
         del total
-        kept = {line["step"]: line for line in read_metrics(path) if line["step"] <= start}
-        if len(kept) < start:
-            log.warning("%s lacks %d of the %d steps done so far", path, start - len(kept), start)
-        write_text(path, "".join(json.dumps(line) + "\n" for _, line in sorted(kept.items())))
-        self._file = path.open("ab", buffering=0)
+        self._path, self._file = path, _open(path, start)
 
     def write(self, metrics: StepMetrics) -> None:
         """Appends one line and hands it to the operating system."""
@@ -40,9 +37,23 @@ class Jsonl:
         """Waits until every line is on the disk: a checkpoint counts on them."""
         os.fsync(self._file.fileno())
 
+    def rewind(self, step: int) -> None:
+        """Drops the lines of steps after this one."""
+        self._file.close()
+        self._file = _open(self._path, step)
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _open(path: Path, done: int) -> FileIO:
+    """The file, its lines those of the steps done, open for those to come."""
+    kept = {line["step"]: line for line in read_metrics(path) if line["step"] <= done}
+    if len(kept) < done:
+        log.warning("%s lacks %d of the %d steps done so far", path, done - len(kept), done)
+    write_text(path, "".join(json.dumps(line) + "\n" for _, line in sorted(kept.items())))
+    return path.open("ab", buffering=0)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -1,8 +1,11 @@
 """What is measured at each step, what goes on over steps and resumes, and what a sink is."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
+
+RECENT = 64
+"""How many losses the counters remember."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class StepMetrics:
         peak_memory_bytes: the most that arrays held since training began.
         valid_loss: as `loss`, over the validation rows; None where this step did not validate.
         skipped: True where the loss or the gradient is not finite, and nothing was updated; None otherwise.
+        spike: True where the loss is far above those of the steps before; None otherwise.
     """
 
     step: int
@@ -38,6 +42,7 @@ class StepMetrics:
     peak_memory_bytes: int
     valid_loss: float | None = None
     skipped: bool | None = None
+    spike: bool | None = None
 
     def line(self) -> dict[str, Any]:
         """The values by name; what is None is left out, and a number that is not finite, which JSON lacks, is null."""
@@ -64,8 +69,14 @@ class Counters:
     loss_last: float | None = None
     valid_loss: float | None = None
     best_loss: float | None = None
+    best_step: int | None = None
+    since_best: int = 0  # validations
     skipped: int = 0
     skipped_in_a_row: int = 0
+    restores: int = 0
+    rate_factor: float = 1.0
+    spikes: int = 0
+    recent: list[float] = field(default_factory=list)  # the last losses, for the next step to be judged by
 
     @property
     def tokens_per_second(self) -> float:
@@ -83,6 +94,7 @@ class Counters:
         supervised_tokens: int,
         seconds: float,
         memory: dict[str, int],
+        spike: bool = False,
     ) -> StepMetrics:
         """Adds one step up and gives its metrics."""
         self.tokens += tokens
@@ -93,6 +105,8 @@ class Counters:
         if sound:
             self.loss_first = loss if self.loss_first is None else self.loss_first
             self.loss_last = loss
+            self.recent = [*self.recent, loss][-RECENT:]
+        self.spikes += spike
         self.skipped += not sound
         self.skipped_in_a_row = 0 if sound else self.skipped_in_a_row + 1
         return StepMetrics(
@@ -108,12 +122,16 @@ class Counters:
             cache_memory_bytes=memory["cache_bytes"],
             peak_memory_bytes=self.peak_memory_bytes,
             skipped=None if sound else True,
+            spike=spike or None,
         )
 
     def validated(self, metrics: StepMetrics, valid_loss: float) -> StepMetrics:
         """The same step with its validation loss, which the counters keep."""
         self.valid_loss = valid_loss
-        self.best_loss = valid_loss if self.best_loss is None else min(self.best_loss, valid_loss)
+        if self.best_loss is None or valid_loss < self.best_loss:
+            self.best_loss, self.best_step, self.since_best = valid_loss, metrics.step, 0
+        else:
+            self.since_best += 1
         return replace(metrics, valid_loss=valid_loss)
 
 
@@ -125,7 +143,7 @@ class Sink(Protocol):
     """Takes metrics, a step at a time."""
 
     def write(self, metrics: StepMetrics) -> None:
-        """Takes one step; steps come in order, each once."""
+        """Takes one step; steps come in order, each once, but that a run may go back and take some again."""
         ...
 
     def close(self) -> None:
@@ -139,4 +157,8 @@ class Durable(Protocol):
 
     def sync(self) -> None:
         """Waits until what was written is on the disk."""
+        ...
+
+    def rewind(self, step: int, /) -> None:
+        """Forgets the steps after this one, which will come again."""
         ...

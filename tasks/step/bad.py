@@ -1,8 +1,8 @@
-"""bad_batch.json: which examples a step that was not finite was made of, and where they stand in their sources."""
+"""bad_batch.json: which examples a step that was not finite, or a spike, was made of, and where they stand."""
 
 import json
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,8 +10,6 @@ from tasks.artifact import write_json
 from tasks.batch import Rows
 
 BAD_BATCH = "bad_batch.json"
-SKIPPED_IN_A_ROW = 10
-"""Steps in a row that are skipped before a run that is told to skip stops all the same: nothing is learned then."""
 KEPT = 50
 """The most steps that the file names, the newest."""
 
@@ -31,20 +29,33 @@ class Located(Protocol):
         ...
 
 
-def write_bad_batch(out: Path, rows: Rows, examples: list[int], *, step: int, loss: float, grad_norm: float) -> None:
+def write_bad_batch(
+    out: Path,
+    rows: Rows,
+    examples: list[int],
+    *,
+    why: Literal["not finite", "spike"],
+    step: int,
+    restores: int,
+    loss: float,
+    grad_norm: float,
+) -> None:
     """Adds a step to bad_batch.json under `out`, in place of what a run that was resumed said of it and later ones.
 
     Args:
         out: the run directory.
         rows: what is trained on.
         examples: of the step.
+        why: what is wrong with it.
         step: counted from 1.
+        restores: how often the run had gone back before it, so that a step may stand there more than once.
         loss: of the step; a number that is not finite is written as text.
         grad_norm: of the step.
     """
-    path = out / BAD_BATCH
+    path, place = out / BAD_BATCH, (restores, step)
     try:
-        earlier = [bad for bad in json.loads(path.read_text(encoding="utf-8"))["steps"] if bad["step"] < step]
+        told = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        earlier = [bad for bad in told if (bad["restores"], bad["step"]) < place]
     except (OSError, ValueError, KeyError, TypeError):
         earlier = []
     found: list[dict[str, Any]] = [{"example": int(index), "tokens": int(rows.lengths[index])} for index in examples]
@@ -52,5 +63,5 @@ def write_bad_batch(out: Path, rows: Rows, examples: list[int], *, step: int, lo
         for entry in found:
             index = entry["example"]
             entry |= {"source": int(rows.sources[index]), "line": int(rows.lines[index])}
-    bad = {"step": step, "loss": str(loss), "grad_norm": str(grad_norm), "examples": found}
-    write_json(path, {"steps": [*earlier, bad][-KEPT:]})
+    said = {"loss": str(loss), "grad_norm": str(grad_norm), "examples": found}
+    write_json(path, {"steps": [*earlier, {"step": step, "why": why, "restores": restores, **said}][-KEPT:]})

@@ -1,46 +1,35 @@
-"""The loop: from the newest checkpoint or the start to the last step, its state saved, stopped well by a signal.
+"""The loop: from the newest checkpoint or the start to the end, its state saved, stopped well by a signal.
 
 A step is handed to the device, and while it computes, the loss of the one before is read and the next batch made.
 Everything random is a function of the seed and the step, and the place in the data is a count of batches, so a
-checkpoint of the masters, the optimizer's state and the counters is all that going on needs.
+checkpoint of the masters, the optimizer's state and the counters is all that going on needs, or going back.
 """
 
 import logging
-import math
 import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NoReturn
 
-import mlx.core as mx
 import mlx.nn as nn
-import numpy as np
 
-from tasks.artifact import is_disk_full, sweep
-from tasks.batch import Batch, Rows, batches, stream
-from tasks.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from tasks.artifact import is_disk_full
+from tasks.batch import Rows, batches
 from tasks.checkpoint.interrupt import stop_on_signal
-from tasks.errors import Interrupted, RunError
+from tasks.errors import ConfigError, Interrupted, RunError
 from tasks.memory import usage
 from tasks.model.family import model_type
 from tasks.model.head import find_head
 from tasks.sink import Counters, Durable, Sink
-from tasks.step.bad import SKIPPED_IN_A_ROW, write_bad_batch
+from tasks.step.feed import Feed, Handed
 from tasks.step.forward import Forward
 from tasks.step.recipe import Recipe
-from tasks.step.update import Update, Updated, is_compiled, named
+from tasks.step.state import State, States
+from tasks.step.update import Update, is_compiled
+from tasks.step.watch import Watch
 
 log = logging.getLogger(__name__)
-
-
-class Unread(NamedTuple):
-    """A step that the device may still be computing."""
-
-    step: int
-    rate: float
-    window: list[Batch]
-    done: Updated
 
 
 class Fit:
@@ -56,9 +45,9 @@ class Fit:
 
     Attributes:
         first: the step that it goes on from; 0 for a fresh start.
-        counters: what went on so far.
 
     Raises:
+        ConfigError: the recipe goes by the validation loss, and there are no validation rows.
         RunError: the newest checkpoint is of other settings, or beyond the last step.
     """
 
@@ -72,76 +61,100 @@ class Fit:
         *,
         origin: dict[str, str] | None = None,
     ):
-        self._model, self._rows, self._valid, self._recipe, self._out = model, rows, valid, recipe, out
-        self._origin = origin or {}
+        if valid is None and (setting := recipe.train.by_validation):
+            raise ConfigError(
+                f"train.{setting} goes by the validation loss, and there are no validation rows; give data.valid or "
+                "data.valid_share"
+            )
+        self._model, self._valid, self._recipe, self._out = model, valid, recipe, out
         compiled = is_compiled(recipe.train)
         self._forward = _forward(model, recipe, split=not compiled)
-        self._update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
-        self._masters: Any = model.trainable_parameters()
-        self._state = self._update.start(self._masters)
-        self.first, self.counters = 0, Counters()
-        sweep(out / "checkpoints")
-        if found := newest_checkpoint(out / "checkpoints"):
-            self._restore(found)
-        self._batches = stream(rows, recipe.layout, seed=recipe.seed, start=self.first * recipe.train.accumulate)
-        self._valid_loss: float | None = None  # of the step read last
-        self._unread: Unread | None = None
-        self._doing = self.first
+        update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
+        self._states = States(model, update, recipe, out, origin or {})
+        self._feed = Feed(self._forward, update, rows, recipe)
+        self._watch = Watch(out, rows, recipe.train)
+        self._sinks: Sequence[Sink] = ()
+        self._enter(self._states.first())
+        self.first = self._saved = self.step
 
-    def run(self, sinks: Sequence[Sink]) -> None:
-        """Trains to the last step and tells the sinks of each.
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._state.step
+
+    @property
+    def counters(self) -> Counters:
+        """What went on over the steps so far."""
+        return self._state.counters
+
+    @property
+    def ended(self) -> Literal["steps", "patience"] | None:
+        """Why there is no further step: that was the last one, or nothing better was found for too long."""
+        if self.step == self._recipe.steps:
+            return "steps"
+        patience = self._recipe.train.patience
+        return "patience" if patience is not None and self.counters.since_best >= patience else None
+
+    def run(self, sinks: Sequence[Sink]) -> int:
+        """Trains to the end, tells the sinks of each step, and leaves in the model the adapter that is the result.
+
+        Returns:
+            Which step's adapter it is.
 
         Raises:
             RunError: a loss or a gradient is not finite, or the disk is full.
             Interrupted: a signal came; a checkpoint was written first.
         """
-        recipe, settings = self._recipe, self._recipe.train
-        self._began = time.perf_counter()
+        self._sinks, self._began = sinks, time.perf_counter()
         try:
             with stop_on_signal() as stop:
-                for step in range(self.first + 1, recipe.steps + 1):
-                    self._hand_over(step, sinks)
-                    if recipe.due(step, settings.save_every) or recipe.due(step, settings.eval_every):
-                        self._read(sinks)
-                    best = settings.keep_best and self._unread is None and self._is_best()
-                    signum = stop.signum  # asked once: what comes later than the checkpoint waits for the next one
-                    if signum is not None or recipe.due(step, settings.save_every) or best:
-                        self._read(sinks)
-                        self._save(step, sinks)
-                    if signum is not None and step < recipe.steps:
-                        said = f"stopped after step {step} of {recipe.steps}; the same with run_dir={self._out} goes on"
-                        raise Interrupted(said, signum)
-                    if self._unread is None:
-                        self._began = time.perf_counter()  # validating and saving are no training time
+                if self.step == 0 and self._recipe.train.on_bad == "restore":
+                    self._save()  # so that there is always a state to go back to
+                while self.ended is None and stop.signum is None:
+                    self._advance()
+                if stop.signum is not None:
+                    self._stop(stop.signum)
         except BaseException as error:
             if isinstance(error, Exception) and is_disk_full(error):
                 raise RunError(
                     f"{self._out}: the disk is full at step {self._doing}; make room, and the same with "
                     f"run_dir={self._out} goes on from the last checkpoint"
                 ) from error
-            error.add_note(f"training step {self._doing} of {recipe.steps}")
+            error.add_note(f"training step {self._doing} of {self._recipe.steps}")
             raise
-        self._model.update(self._masters)
+        if self._recipe.train.final == "best":
+            return self._states.take_best(self.counters.best_step)
+        self._model.update(self._state.masters)
+        return self.step
 
-    def _hand_over(self, step: int, sinks: Sequence[Sink]) -> None:
-        """Gives the device a step, and reads the one before while it computes."""
-        self._doing, window = step, list(islice(self._batches, self._recipe.train.accumulate))
-        rate = self._recipe.optim.rate(step - 1, self._recipe.steps)
-        arrays = [self._forward.arrays(batch) for batch in window]
-        done = self._update(self._masters, self._state, arrays, _key(self._recipe.seed, step), rate)
-        mx.async_eval(done)
-        self._read(sinks)
-        self._masters, self._state, self._unread = done.masters, done.state, Unread(step, rate, window, done)
-
-    def _read(self, sinks: Sequence[Sink]) -> None:
-        """Waits for the step that is not read yet, if there is one, and tells of it."""
-        if self._unread is None:
+    def _advance(self) -> None:
+        """One step more; it is read at once where it validates or is saved, or else while the next one computes."""
+        self._doing = self.step + 1
+        handed = self._feed.hand_over(self._state)
+        if not self._read():
+            return  # gone back: what was handed over is of no use
+        self._unread, done = handed, handed.done
+        self._state = State(handed.step, done.masters, done.state, self.counters)
+        train = self._recipe.train
+        save, validate = (self._recipe.due(self.step, every) for every in (train.save_every, train.eval_every))
+        if (save or validate) and not self._read():
             return
+        if self._unread is not None:
+            return
+        best = train.keeps_best and self._valid_loss is not None and self.counters.since_best == 0
+        if save or best or self.ended:
+            self._save()
+        self._began = time.perf_counter()  # validating and saving are no training time
+
+    def _read(self) -> bool:
+        """Waits for the step that is not read yet, if there is one, and tells of it; False where it went back."""
+        if self._unread is None:
+            return True
         (step, rate, window, done), self._unread = self._unread, None
-        self._doing = step
-        loss, norm = float(done.loss.mean), float(done.norm)
-        sound = math.isfinite(loss) and math.isfinite(norm)
-        said = "" if sound else self._bad(step, loss, norm, window)
+        self._doing, loss, norm = step, float(done.loss.mean), float(done.norm)
+        verdict = self._watch.step(step, loss, norm, window, self.counters)
+        if verdict == "restore":
+            return self._go_back()
         now = time.perf_counter()
         metrics = self.counters.count(
             step=step,
@@ -152,76 +165,59 @@ class Fit:
             supervised_tokens=sum(batch.supervised_tokens for batch in window),
             seconds=now - self._began,
             memory=usage(),
+            spike=verdict == "spike",
         )
         self._began, self._valid_loss = now, None
-        if not sound and self.counters.skipped_in_a_row >= SKIPPED_IN_A_ROW:
-            raise RunError(f"{said}, as on the {SKIPPED_IN_A_ROW - 1} steps before; lower optim.lr")
         if self._valid is not None and self._recipe.due(step, self._recipe.train.eval_every):
-            self._valid_loss = self._validate(step, done.masters, self._valid)
+            self._valid_loss = self._validate(done.masters, self._valid)
+            if self._watch.validation(step, self._valid_loss, self.counters) == "restore":
+                return self._go_back()
             metrics = self.counters.validated(metrics, self._valid_loss)
-        for sink in sinks:
+        for sink in self._sinks:
             sink.write(metrics)
+        return True
 
-    def _validate(self, step: int, masters: Any, valid: Rows) -> float:
+    def _validate(self, masters: Any, valid: Rows) -> float:
         self._model.update(masters)
         rows = islice(batches(valid, self._recipe.layout, seed=0), self._recipe.train.eval_batches)
-        loss = self._forward.mean(rows)
-        if not math.isfinite(loss):
-            raise RunError(f"step {step}: the validation loss is {loss} after this step's update; lower optim.lr")
-        return loss
+        return self._forward.mean(rows)
 
-    def _bad(self, step: int, loss: float, norm: float, window: list[Batch]) -> str:
-        """Writes down what a step that is not finite was made of; gives what to say of it, or stops here."""
-        examples = [index for batch in window for index in batch.examples]
-        write_bad_batch(self._out, self._rows, examples, step=step, loss=loss, grad_norm=norm)
-        said = f"step {step}: the loss is {loss}, the gradient norm {norm}, on training examples {examples[:16]}"
-        if self._recipe.train.on_bad == "stop":
-            raise RunError(
-                f"{said}; nothing was updated. Lower optim.lr, or look at those rows (bad_batch.json names their "
-                "lines), or skip such steps with train.on_bad=skip"
-            )
-        log.warning("%s; skipped, nothing was updated", said)
-        return said
-
-    def _is_best(self) -> bool:
-        return self._valid_loss is not None and self._valid_loss == self.counters.best_loss
-
-    def _save(self, step: int, sinks: Sequence[Sink]) -> None:
-        for sink in sinks:
+    def _save(self, *, scheduled: bool = True) -> None:
+        assert self._unread is None, "the counters are behind the masters"
+        for sink in self._sinks:
             if isinstance(sink, Durable):
                 sink.sync()  # before the checkpoint: its metrics are never ahead of those on the disk
-        state = {f"optimizer.{name}": array for name, array in named(self._state).items()}
-        arrays = {**named(self._masters), **state}
-        found = Checkpoint(step, arrays, vars(self.counters), self._valid_loss, self._origin)
-        keep, best, every = (getattr(self._recipe.train, name) for name in ("keep", "keep_best", "keep_every"))
-        save_checkpoint(self._out / "checkpoints", found, keep=keep, best=best, every=every)
+        self._states.save(self._state, self._valid_loss, scheduled=scheduled)
+        self._saved = self.step
 
-    def _restore(self, found: Checkpoint) -> None:
-        """Takes up a checkpoint; the masters in the model's own order, as a fresh start has them.
+    def _stop(self, signum: int) -> NoReturn:
+        """Saves where it is, due or not, and says so."""
+        if self._read() and self._saved != self.step:
+            self._save(scheduled=False)
+        said = f"stopped after step {self.step} of {self._recipe.steps}; the same with run_dir={self._out} goes on"
+        raise Interrupted(said, signum)
 
-        The order matters: the norm of the gradients is a sum over them, and another order rounds otherwise.
+    def _go_back(self) -> Literal[False]:
+        """Takes up the last good state at a lower rate.
+
+        It is one that every run of this recipe has: a run that was stopped or killed in between goes back there too.
         """
-        if found.step > self._recipe.steps:
-            raise RunError(
-                f"{self._out}: the newest checkpoint is of step {found.step}, the run has {self._recipe.steps}; "
-                "give at least as many train.steps, or another run_dir"
-            )
-        other = [name for name, digest in found.origin.items() if self._origin.get(name, digest) != digest]
-        unknown = sorted({*found.counters} - {*vars(Counters())})
-        if other or unknown:
-            what = f"is of another {' and another '.join(other)}" if other else f"counts {', '.join(unknown)}"
-            raise RunError(
-                f"{self._out}: the checkpoint of step {found.step} {what}, unlike this run; give another run_dir, or "
-                "resume=never"
-            )
-        state = {name: array for name, array in found.arrays.items() if name.startswith("optimizer.")}
-        masters = [(name, array) for name, array in found.arrays.items() if name not in state]
-        self._model.load_weights(masters, strict=False)
-        self._masters = self._model.trainable_parameters()
-        arrays = {name.removeprefix("optimizer."): array for name, array in state.items()}
-        self._state = self._update.restore(self._masters, arrays)
-        self.first, self.counters = found.step, Counters(**found.counters)
-        log.info("going on from step %d of %d", found.step, self._recipe.steps)
+        restores, factor = self.counters.restores + 1, self.counters.rate_factor * self._recipe.train.backoff
+        self._enter(self._states.before())
+        self.counters.restores, self.counters.rate_factor = restores, factor
+        for sink in self._sinks:
+            if isinstance(sink, Durable):
+                sink.rewind(self.step)
+        log.warning("back at step %d, at %.3g times the learning rate", self.step, factor)
+        return False
+
+    def _enter(self, state: State) -> None:
+        """Begins at a state: at its place in the data, with nothing on the device."""
+        self._state, self._doing = state, state.step
+        self._feed.enter(state.step)
+        self._unread: Handed | None = None
+        self._valid_loss: float | None = None  # of the step read last
+        self._began = time.perf_counter()
 
 
 def _forward(model: nn.Module, recipe: Recipe, *, split: bool) -> Forward:
@@ -232,8 +228,3 @@ def _forward(model: nn.Module, recipe: Recipe, *, split: bool) -> Forward:
         log.info("the %s model has no head of its own; logits are computed at every position", model_type(model))
         head = None
     return Forward(model, recipe.loss, head, chunk=chunk or 1, split=split)
-
-
-def _key(seed: int, step: int) -> mx.array:
-    """The key of one step's dropout: the same however many steps the run has, so that a longer one begins alike."""
-    return mx.array(np.random.SeedSequence([seed, step]).generate_state(2, np.uint32))

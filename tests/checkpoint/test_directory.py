@@ -6,7 +6,8 @@ from dataclasses import replace
 import mlx.core as mx
 import pytest
 
-from tasks.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from tasks.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint, save_checkpoint
+from tasks.errors import RunError
 from tests.tiny import same
 
 
@@ -141,7 +142,8 @@ def test_one_that_was_passed_over_does_not_take_the_place_of_the_next(tmp_path):
 @pytest.mark.parametrize("place", range(12))
 def test_a_bit_of_the_manifest_that_flipped_is_noticed(place, tmp_path, caplog):
     save_checkpoint(tmp_path, state(10), keep=2)
-    path = save_checkpoint(tmp_path, state(20), keep=2) / "manifest.json"
+    changed = replace(state(20), counters={"tokens": 200, "loss_last": 0.125})  # where another digit is another number
+    path = save_checkpoint(tmp_path, changed, keep=2) / "manifest.json"
     content = bytearray(path.read_bytes())
     digits = [n for n, byte in enumerate(content) if chr(byte).isdigit()]
     content[digits[place * len(digits) // 12]] ^= 1  # another digit, and JSON still
@@ -152,14 +154,51 @@ def test_a_bit_of_the_manifest_that_flipped_is_noticed(place, tmp_path, caplog):
     assert str(path.parent) in caplog.text
 
 
-@pytest.mark.parametrize("change", [{"kind": "adapter"}, {"version": 99}, {"step": 7}])
-def test_what_is_no_checkpoint_of_ours_is_passed_over(change, tmp_path, caplog):
-    path = save_checkpoint(tmp_path, state(20), keep=2) / "manifest.json"
-    manifest = {**json.loads(path.read_text()), **change}
+def _say(path, **change) -> None:
+    manifest = {**json.loads((path / "manifest.json").read_text()), **change}
     del manifest["seal"]
-    path.write_text(json.dumps(manifest))
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("change", [{"kind": "adapter"}, {"step": 7}])
+def test_what_is_no_checkpoint_of_its_step_is_passed_over(change, tmp_path, caplog):
+    _say(save_checkpoint(tmp_path, state(20), keep=2), **change)
     assert newest_checkpoint(tmp_path) is None
-    assert "wanted a checkpoint of version 1, step 20" in caplog.text
+    assert "not checkpoint of step 20" in caplog.text
+
+
+def test_one_of_another_version_is_no_damage_and_not_to_be_written_over(tmp_path):
+    save_checkpoint(tmp_path, state(10), keep=2)
+    _say(save_checkpoint(tmp_path, state(20), keep=2), version=99)
+    with pytest.raises(
+        RunError, match=r"step-000020 was written by another version .* of version 99, this one reads 1"
+    ):
+        newest_checkpoint(tmp_path)
+
+
+def test_one_that_only_a_signal_asked_for_stays_until_the_next_and_counts_for_none(tmp_path):
+    for step in (10, 20, 23):
+        save_checkpoint(tmp_path, replace(state(step), scheduled=step != 23), keep=1)
+    assert _kept(tmp_path) == [20, 23]
+    newest, due = newest_checkpoint(tmp_path), newest_checkpoint(tmp_path, scheduled=True)
+    assert newest is not None
+    assert due is not None
+    assert (newest.step, newest.scheduled, due.step, due.scheduled) == (23, False, 20, True)
+    save_checkpoint(tmp_path, state(30), keep=1)
+    assert _kept(tmp_path) == [30]
+
+
+def test_the_best_is_of_the_lowest_loss_and_the_earlier_of_two(tmp_path, caplog):
+    assert best_checkpoint(tmp_path) is None
+    _save(tmp_path, LOSSES, keep=9)
+    found = best_checkpoint(tmp_path)
+    assert found is not None
+    assert (found.step, found.valid_loss) == (20, 1.0)
+    _flip(tmp_path / "step-000020")
+    found = best_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 50
+    assert "step-000020 is damaged" in caplog.text
 
 
 def test_what_it_is_of_goes_with_it(tmp_path):

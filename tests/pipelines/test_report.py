@@ -16,10 +16,15 @@ def report() -> dict[str, Any]:
         "run_dir": "/somewhere",
         "device": "cpu",
         "data": {"examples": 10, "dropped": 1, "tokens": 100, "supervised_tokens": 40, "padding_share": 0.25},
-        "adapter": {"rank": 8, "modules": 2, "parameters": 64, "sha256": "ab" * 32},
+        "adapter": {"step": 2, "rank": 8, "modules": 2, "parameters": 64, "sha256": "ab" * 32},
         "train": {
             "steps": 3,
             "resumed_from": 2,
+            "ended": "patience",
+            "valid_loss": 1.5,
+            "best_loss": 1.25,
+            "best_step": 2,
+            **{"skipped": 0, "restores": 1, "spikes": 4},
             "loss_first": 2.0,
             "loss_last": 1.0,
             "tokens_per_second": 5.0,
@@ -54,7 +59,16 @@ def test_every_figure_is_in_the_page(report: dict[str, Any]) -> None:
     for row in figures(report):
         assert row["value"] in page
     assert "exact match 0.0% -> 50.0%" in page
-    assert "from step 2" in page
+    assert "| steps | 3, from step 2, ended early, train.patience ran out, 1 gone back from, 4 spikes |" in page
+    assert "| adapter of | step 2 |" in page
+    assert "| validation loss | 1.5000 at the end, lowest 1.2500 at step 2 |" in page
+
+
+def test_what_did_not_happen_is_not_said(report: dict[str, Any]) -> None:
+    report["train"] |= {"resumed_from": None, "ended": "steps", "restores": 0, "spikes": 0, "valid_loss": None}
+    page = markdown(report, "")
+    assert "| steps | 3 |" in page
+    assert "validation loss" not in page
 
 
 def test_the_curve_is_small_and_the_same_twice() -> None:

@@ -65,6 +65,17 @@ def test_what_is_torn_in_the_middle_is_dropped_and_said(tmp_path, caplog):
     assert "lacks 1 of the 4 steps done so far" in caplog.text
 
 
+def test_going_back_forgets_the_steps_that_come_again(tmp_path):
+    sink, counters = Jsonl(tmp_path / "metrics.jsonl", start=0, total=9), Counters()
+    for number in (1, 2, 3, 4):
+        sink.write(step(counters, number))
+    sink.rewind(2)
+    assert steps(tmp_path / "metrics.jsonl") == [1, 2]
+    sink.write(step(counters, 3, loss=0.5))
+    sink.close()
+    assert [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [2.0, 1.0, 0.5]
+
+
 def test_it_can_be_put_on_the_disk(tmp_path):
     sink = Jsonl(tmp_path / "metrics.jsonl", start=0, total=1)
     assert isinstance(sink, Durable)

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from tasks.sink import Counters, StepMetrics
+from tasks.sink.metrics import RECENT
 
 
 def step(counters: Counters, number: int, **changes: Any) -> StepMetrics:
@@ -70,6 +71,17 @@ def test_a_step_that_is_not_finite_is_counted_and_changes_no_loss():
 
 def test_the_lowest_validation_loss_is_remembered():
     counters = Counters()
-    for loss in (3.0, 1.0, 2.0):
-        counters.validated(step(counters, 1), loss)
-    assert (counters.best_loss, counters.valid_loss) == (1.0, 2.0)
+    for number, loss in enumerate((3.0, 1.0, 2.0, 1.0)):
+        counters.validated(step(counters, number), loss)
+    assert (counters.best_loss, counters.best_step, counters.since_best, counters.valid_loss) == (1.0, 1, 2, 1.0)
+
+
+def test_the_last_finite_losses_are_remembered_and_spikes_are_counted():
+    counters = Counters()
+    for number in range(RECENT + 9):
+        step(counters, number, loss=float(number), spike=number == 3)
+    step(counters, 99, loss=float("nan"))
+    assert counters.recent == [float(number) for number in range(9, RECENT + 9)]
+    assert counters.spikes == 1
+    assert step(counters, 100, spike=True).line()["spike"] is True
+    assert "spike" not in step(counters, 101).line()

@@ -1,0 +1,131 @@
+"""The whole of a training between two steps, put down in checkpoints and taken up from them, to the bit."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.nn as nn
+
+from tasks.artifact import sweep
+from tasks.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint, save_checkpoint
+from tasks.errors import RunError
+from tasks.sink import Counters
+from tasks.step.recipe import Recipe
+from tasks.step.update import Update, named
+
+log = logging.getLogger(__name__)
+OPTIMIZER = "optimizer."
+
+
+@dataclass
+class State:
+    """Where a training is.
+
+    Attributes:
+        step: steps handed to the device so far.
+        masters: the adapter's parameters, float32.
+        optimizer: the optimizer's state.
+        counters: what goes on over the steps that were read.
+    """
+
+    step: int
+    masters: Any
+    optimizer: Any
+    counters: Counters
+
+
+class States:
+    """The states of one run: where it starts, those on disk, the best of them.
+
+    Args:
+        model: with the adapter at step 0; what is taken up is left in it.
+        update: the step whose optimizer goes on.
+        recipe: how long the run is, and which states stay.
+        out: the run directory; they are in `checkpoints/` there.
+        origin: by what the run is of, a digest; a checkpoint of something else is refused.
+    """
+
+    def __init__(self, model: nn.Module, update: Update, recipe: Recipe, out: Path, origin: dict[str, str]):
+        self._model, self._update, self._recipe, self._out, self._origin = model, update, recipe, out, origin
+        self._folder = out / "checkpoints"
+        sweep(self._folder)
+
+    def first(self) -> State:
+        """The newest state on disk, or the one before the first step.
+
+        Raises:
+            RunError: the newest is of another dataset, tokenizer, base, adapter, optimizer or Graftline, or of a step
+                beyond the last.
+        """
+        if (found := newest_checkpoint(self._folder)) is None:
+            masters: Any = self._model.trainable_parameters()
+            return State(0, masters, self._update.start(masters), Counters())
+        if found.step > self._recipe.steps:
+            raise RunError(
+                f"{self._out}: the newest checkpoint is of step {found.step}, the run has {self._recipe.steps}; "
+                "give at least as many train.steps, or another run_dir"
+            )
+        log.info("going on from step %d of %d", found.step, self._recipe.steps)
+        return self._state(found)
+
+    def before(self) -> State:
+        """The newest state that was due to be saved, or else the start's; not one that only a signal asked for.
+
+        Raises:
+            RunError: none is whole.
+        """
+        if (found := newest_checkpoint(self._folder, scheduled=True)) is None:
+            raise RunError(f"{self._folder} holds no whole checkpoint to go back to; begin again with resume=never")
+        return self._state(found)
+
+    def take_best(self, best: int | None) -> int:
+        """Puts the adapter of the lowest validation loss into the model; gives its step, which should be `best`.
+
+        Raises:
+            RunError: no state that was validated is whole.
+        """
+        if (found := best_checkpoint(self._folder)) is None:
+            raise RunError(f"{self._folder} holds no whole checkpoint of a validation; train.final=last needs none")
+        if found.step != best:
+            log.warning("the checkpoint of step %s, the best, is lost; step %d is the best left", best, found.step)
+        self._put(found)
+        return found.step
+
+    def save(self, state: State, valid_loss: float | None, *, scheduled: bool) -> None:
+        """Puts a state down, with the validation loss of its very step if there is one."""
+        optimizer = {f"{OPTIMIZER}{name}": array for name, array in named(state.optimizer).items()}
+        arrays, train = {**named(state.masters), **optimizer}, self._recipe.train
+        found = Checkpoint(state.step, arrays, vars(state.counters), valid_loss, self._origin, scheduled)
+        save_checkpoint(self._folder, found, keep=train.keep, best=train.keeps_best, every=train.keep_every)
+
+    def _state(self, found: Checkpoint) -> State:
+        other = [name for name, digest in found.origin.items() if self._origin.get(name, digest) != digest]
+        unknown = sorted({*found.counters} - {*vars(Counters())})
+        if other or unknown:
+            what = f"is of another {' and another '.join(other)}" if other else f"counts {', '.join(unknown)}"
+            raise RunError(
+                f"{self._out}: the checkpoint of step {found.step} {what}, unlike this run; give another run_dir, or "
+                "resume=never"
+            )
+        arrays = {name.removeprefix(OPTIMIZER): a for name, a in found.arrays.items() if name.startswith(OPTIMIZER)}
+        masters = self._put(found)
+        return State(found.step, masters, self._update.restore(masters, arrays), Counters(**found.counters))
+
+    def _put(self, found: Checkpoint) -> Any:
+        """Puts a checkpoint's masters into the model; gives them in the model's own order, as a fresh start has them.
+
+        The order matters: the norm of the gradients is a sum over them, and another order rounds otherwise.
+        """
+        masters = {name: array for name, array in found.arrays.items() if not name.startswith(OPTIMIZER)}
+        model: Any = self._model.trainable_parameters()
+        shapes = [{name: list(array.shape) for name, array in arrays.items()} for arrays in (masters, named(model))]
+        if other := sorted(name for name in {*masters, *shapes[1]} if shapes[0].get(name) != shapes[1].get(name)):
+            there, here = (shape.get(other[0], "absent") for shape in shapes)
+            raise RunError(
+                f"{self._out}: the checkpoint of step {found.step} does not fit the adapter: {other[0]} is {there} "
+                f"there and {here} here, {len(other)} tensors differ; go on with the model and the lora settings of "
+                "that run, or give another run_dir, or resume=never"
+            )
+        self._model.load_weights(list(masters.items()), strict=False)
+        return self._model.trainable_parameters()
