@@ -41,14 +41,14 @@ def run_name() -> str:
 @flow(name="evaluate", flow_run_name=run_name)
 def evaluate(
     adapter: str,
-    rows: str = "examples/starter/test.jsonl",
+    rows: str,
     overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
 ) -> dict[str, Any]:
     """Score an adapter on held-out rows, beside its base.
 
     Args:
         adapter: The adapter's directory, such as outputs/runs/NAME/TIME-ID/adapter.
-        rows: The held-out rows, a file or a hub dataset.
+        rows: The held-out rows, such as examples/starter/test.jsonl; a file or a hub dataset.
         overrides: One change an item, such as evaluate.generate=16, evaluate.examples=200 or model.path=/models/mine.
     """
     quiet_user_errors()

@@ -68,7 +68,8 @@ def finetune(
     """Turn a model and a dataset into a verified LoRA adapter.
 
     Args:
-        experiment: A file of conf/experiment; none starts from the defaults of conf/config.yaml.
+        experiment: A file of conf/experiment; none starts from the defaults of conf/config.yaml, and wants
+            data.train=... below.
         overrides: One change an item, such as lora.rank=16, optim.lr=3e-4, train.steps=500, model=qwen3_0_6b or
             data.train=/data/chat.jsonl.
     """

@@ -157,6 +157,7 @@ def loss_curve(metrics: list[dict[str, Any]]) -> str:
     """The training and validation loss over the steps, as an SVG of a few kilobytes with fixed bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     every = max(1, len(metrics) // POINTS)
     shown = metrics[::every]
@@ -169,6 +170,7 @@ def loss_curve(metrics: list[dict[str, Any]]) -> str:
             axes.plot(steps, losses, "o-", ms=3, lw=1, color="#dd8452", label="validation")
         axes.set(xlabel="step", ylabel="loss, nats a supervised token")
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
         buffer = io.StringIO()

@@ -91,9 +91,11 @@ def main(arguments: Sequence[str]) -> None:
         ConfigError: a cron line cannot be read.
         RunError: no server to serve to.
     """
+    from prefect.client.orchestration import get_client
     from prefect.runner import Runner
 
     from pipelines.deployments import deployments
+    from pipelines.zombies import install
 
     class PatientRunner(Runner):
         """Prefect's, but a signal cancels the run and waits for its checkpoint; Prefect 3.8 kills it unsaved."""
@@ -103,6 +105,8 @@ def main(arguments: Sequence[str]) -> None:
 
     served = parse(arguments)
     offered, url = deployments(served.name, served.schedules), require_server()
+    with get_client(sync_client=True) as client:
+        install(client)
     runner = PatientRunner(served.name, limit=1, pause_on_shutdown=False)
     for deployment in offered:
         runner.add_deployment(deployment)

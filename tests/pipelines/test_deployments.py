@@ -37,7 +37,7 @@ def test_the_form_of_finetune_has_a_list_of_experiments_and_one_of_overrides(mad
     assert not schema.get("required")
 
 
-@pytest.mark.parametrize(("flow", "needed"), [("evaluate", ["adapter"]), ("verify", ["adapter"])])
+@pytest.mark.parametrize(("flow", "needed"), [("evaluate", ["adapter", "rows"]), ("verify", ["adapter"])])
 def test_the_other_forms_ask_for_the_adapter(made: dict[str, Any], flow: str, needed: list[str]) -> None:
     schema = made[flow]._parameter_openapi_schema.model_dump()
     assert schema["required"] == needed

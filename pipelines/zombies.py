@@ -1,0 +1,61 @@
+"""Runs that died without a word (a killed process, a machine that is gone) are marked as crashed by the server."""
+
+from datetime import timedelta
+
+from prefect.automations import AutomationCore
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+NAME = "Graftline: mark dead runs as crashed"
+SILENCE = timedelta(seconds=155)
+"""Five heartbeats of 30 s (pyproject.toml, `flows.heartbeat_frequency`) and a little."""
+SIGNS = {"prefect.flow-run.heartbeat", "prefect.flow-run.Cancelling"}
+"""What another event must follow. Events carry the names of states, not their types: any event will do, so that a run
+that ended in a state of our own, such as Paused, is not taken for dead."""
+
+
+def automation() -> AutomationCore:
+    """A run of which nothing is heard for SILENCE after a heartbeat, or after it was told to cancel, has crashed."""
+    return AutomationCore(
+        name=NAME,
+        description="Installed by pipelines.serve. A run that says nothing for 155 s is dead.",
+        tags=["graftline"],
+        trigger=EventTrigger(
+            after=SIGNS,
+            expect={"prefect.flow-run.*"},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[  # pyright: ignore[reportArgumentType] (a list of one kind of action)
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                force=False,
+                message=f"Nothing was heard of this run for {SILENCE.seconds} s: its process or its machine is gone. "
+                "A run of the same run_dir goes on from the last checkpoint.",
+            )
+        ],
+    )
+
+
+def install(client: SyncPrefectClient) -> None:
+    """Puts the automation on the server, or brings the one that is there up to date.
+
+    One that is as it should be is not touched: an update makes the server forget which runs it is waiting to hear from.
+    """
+    wanted, there = automation(), client.read_automations_by_name(NAME)
+    if not there:
+        client.create_automation(wanted)
+    for each in there:
+        if _essence(each) != _essence(wanted):
+            client.update_automation(each.id, wanted.model_copy(update={"enabled": each.enabled}))
+
+
+def _essence(automation: AutomationCore) -> object:
+    return automation.model_dump(include={"description", "tags", "trigger", "actions"})
