@@ -1,7 +1,7 @@
 """A quantized base held as dense matrices for as long as a training lasts: the same weights, unpacked once.
 
 The values do not change: each weight is what its packed form stands for, in the dtype of the scales. It costs four
-times the memory of a 4-bit base, so it is for where that is to be had; tasks/model/frozen.py unpacks for each use.
+times the memory of a 4-bit base, so it is for where that is to be had; tasks/model/unpacked.py unpacks for each use.
 """
 
 import os

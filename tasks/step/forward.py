@@ -18,8 +18,8 @@ from tasks.attention import alone_cache, backend, choose_way, honours_alone, pac
 from tasks.batch import Batch
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
-from tasks.model.frozen import frozen_base
 from tasks.model.head import Head, vocabulary
+from tasks.model.unpacked import unpacked_products
 
 Arrays = dict[str, Any]
 """A batch as MLX arrays, by name; which names there are says how its loss is computed. `boundaries` is a tuple."""
@@ -97,7 +97,7 @@ class Forward:
         """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
         self.model.eval()
         whole = LossSum(mx.array(0.0), mx.array(0.0))
-        with segment_attention(self.model), frozen_base(self.model):
+        with segment_attention(self.model), unpacked_products(self.model):
             for batch in batches:
                 whole = whole.add(self(self.arrays(batch), backward=False))
                 mx.eval(whole)

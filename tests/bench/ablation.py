@@ -2,7 +2,7 @@
 
 A variant is a list of changes to the base, joined by +: `rows-1024` (row length, same tokens a step), `size-2` (rows a
 step), `chunk-512`, `eager`, `recompute` (all; or `recompute-mlp`, `-attention`, `-2`), `mask`, `blockwise`, `leaky`
-(causal across examples: a bound, not a way to train), `stock` (the base's own layers, see tasks/model/frozen.py) and
+(causal across examples: a bound, not a way to train), `stock` (quantized layers' own products) and
 `dequantized` (a quantized base held dense). The last line is JSON.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from tasks.attention import packed_cache
 from tasks.batch import Packed
 from tasks.model.dense import dense_base
-from tasks.model.frozen import FROZEN
+from tasks.model.unpacked import UNPACKED
 from tests.bench.interleave import interleave
 from tests.bench.ours import Ours
 from tests.bench.report import show
@@ -76,7 +76,7 @@ def main() -> None:
     base = frozen_model(given.model, bits=given.bits)
     models = {kind: adapted(twin(base, given.model, given.bits)) for kind in ("", "stock", "dequantized")}
     for _, layer in models["stock"].named_modules():
-        if type(layer) in FROZEN:  # a subclass is left as it is
+        if type(layer) in UNPACKED:  # a subclass is left as it is
             object.__setattr__(layer, "__class__", type("Stock", (type(layer),), {}))
     stack = ExitStack()  # never left
     if any("dequantized" in name for name in given.variants):

@@ -42,7 +42,7 @@ def main() -> None:
     model = adapted(base)
     ours = {
         f"ours {n} x {given.tokens}{'' if kept == 'none' else f', checkpoint={kept}'}": Ours(
-            model, rows, Packed(tokens=given.tokens, size=n), checkpoint=kept
+            model, rows, Packed(tokens=given.tokens, size=n), checkpoint=int(kept) if kept.isdigit() else kept
         )
         for n in given.sizes
         for kept in given.checkpoint
