@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipelines.outcome import is_lost
 from pipelines.report import headline
 from tasks.errors import GraftlineError
 
@@ -28,6 +29,7 @@ def embedded_server_notice() -> None:
 
     quiet_user_errors()
     say_errors_once()
+    say_lost_server_once()
     if not PREFECT_API_URL.value() and not os.environ.get("PREFECT_API_URL"):
         Console(stderr=True).print(
             "no Prefect server is configured, so a private one is started for this run (about 10 s); "
@@ -38,11 +40,11 @@ def embedded_server_notice() -> None:
 
 
 def quiet_user_errors() -> None:
-    """Keeps Prefect from printing a traceback for a user's mistake: the command says it in one line."""
+    """Keeps Prefect from printing a traceback for a mistake or a lost server: the command says it in one line."""
 
     def without_traceback(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, GraftlineError):
+        if isinstance(error, GraftlineError) or (error is not None and is_lost(error)):
             record.exc_info, record.exc_text = None, None
             record.msg, record.args = "%s", (str(error),)
             record.told = True
@@ -61,6 +63,13 @@ def say_errors_once() -> None:
     for name in ("", "prefect"):  # Prefect puts the terminal's handler at the root; those of its children are the UI's
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(not_told)
+
+
+def say_lost_server_once() -> None:
+    """Keeps out of the terminal the pages that Prefect prints once its server is gone: the run says so in a line."""
+    for name in ("prefect.events.clients", "prefect._internal.concurrency"):
+        logging.getLogger(name).addFilter(lambda _: False)
+    logging.raiseExceptions = False  # what its handler of logs writes by itself
 
 
 def say_report(report: dict[str, Any]) -> None:

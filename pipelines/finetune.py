@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
-from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
@@ -25,6 +24,7 @@ from pydantic import AfterValidator, Field
 from pipelines.config import Run
 from pipelines.console import embedded_server_notice, quiet_user_errors, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
+from pipelines.outcome import outcome, past_prefect
 from pipelines.report import publish, write_report
 from pipelines.run_dir import OUTPUTS, TOKENS, new_run_dir, open_run, seal
 from pipelines.tokens_page import write_tokens_page
@@ -32,7 +32,7 @@ from pipelines.unfinished import unfinished
 from pipelines.window import within
 from tasks.adapter import base_fingerprint
 from tasks.blas import device
-from tasks.errors import Paused, VerifyError
+from tasks.errors import GraftlineError, Interrupted, Paused, VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
@@ -76,18 +76,23 @@ def finetune(
     quiet_user_errors()
     chosen = [] if experiment == "none" else [f"+experiment={experiment}"]
     changes = [*chosen, *check_overrides(overrides)]
+    came_to = outcome()
     try:
-        report = run_stages(compose(changes), changes, lambda stage: stage)
-    except Paused as paused:
-        return Cancelled(name=PAUSED, message=str(paused))
-    publish(report)
-    return _require_verified(report)
+        came_to.report = run_stages(compose(changes), changes, lambda stage: stage)
+        publish(came_to.report)
+        return _require_verified(came_to.report)
+    except Interrupted as stopped:
+        came_to.error = stopped
+        return Cancelled(name=PAUSED if isinstance(stopped, Paused) else None, message=str(stopped))
+    except GraftlineError as error:
+        came_to.error = error
+        raise
 
 
 def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> dict[str, Any]:
     """The stages in order, each from directory to directory; `lift` makes a Prefect task what is to be called."""
     going_on = unfinished(run, OUTPUTS / "runs") if run.window and not run.run_dir and run.resume != "never" else None
-    folder, began = going_on or new_run_dir(run), time.monotonic()
+    folder, began = going_on or new_run_dir(run, flow_run.id), time.monotonic()
     with within(run.window), open_run(run, folder):
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
@@ -122,10 +127,10 @@ def main(overrides: Sequence[str]) -> None:
         chosen = [o.partition("=")[2] for o in overrides if o.startswith("+experiment=")]
         rest = [o for o in overrides if not o.startswith("+experiment=")]
         embedded_server_notice()
-        try:
-            report = finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
-        except CancelledRun as paused:
-            raise Paused(str(paused)) from None
+        with past_prefect() as came_to:
+            finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
+        assert came_to.report is not None, "a flow without a report raises"
+        report = came_to.report
     else:
         show_log()
         report = _require_verified(run_stages(run, list(overrides), lambda stage: stage.fn))

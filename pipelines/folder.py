@@ -1,5 +1,6 @@
 """A folder to write into: made, or refused in one line, and never left behind by a mere look."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -38,3 +39,21 @@ def remove_folders(new: list[Path]) -> None:
 def check_folder(path: Path) -> None:
     """Raises what `make_folder` would; leaves nothing."""
     remove_folders(make_folder(path))
+
+
+def check_links(path: Path) -> None:
+    """Refuses a folder with a link in it, or in its `checkpoints`, that leads out of it or nowhere.
+
+    What is written, replaced and removed there would be somewhere else.
+
+    Raises:
+        RunError: naming the link and where it leads.
+    """
+    inside = os.path.realpath(path)
+    for entry in (*path.iterdir(), *path.glob("checkpoints/*")):
+        target = os.path.realpath(entry)
+        if entry.is_symlink() and not (entry.exists() and Path(target).is_relative_to(inside)):
+            raise RunError(
+                f"run_dir={path}: {entry.relative_to(path)} is a link to {os.readlink(entry)}, outside the run "
+                "directory; remove it, or give another run_dir (which may itself be a link)"
+            )

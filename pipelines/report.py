@@ -2,10 +2,12 @@
 
 import base64
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
 from pipelines.config import Run
+from pipelines.outcome import is_lost
 from pipelines.tokens_page import PAGE
 from tasks.artifact import write_json, write_text
 from tasks.blas import device
@@ -16,6 +18,7 @@ from tasks.sink.jsonl import read_metrics
 from tasks.train import Trained
 from tasks.verify import Verdict
 
+log = logging.getLogger(__name__)
 POINTS = 400
 """The most points of a curve: an SVG with each of 100,000 steps would be megabytes."""
 
@@ -59,13 +62,23 @@ def write_report(
 
 
 def publish(report: dict[str, Any]) -> None:
-    """The same as artifacts of the Prefect flow run: a page with the curve, and a table of figures."""
+    """The same as artifacts of the Prefect flow run: a page with the curve, and a table of figures.
+
+    Where the server is lost they are not there, and the files are. It is tried once: the end of the flow waits for it.
+    """
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     svg = (Path(report["run_dir"]) / "loss.svg").read_bytes()
     picture = f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg).decode()})"
-    create_markdown_artifact(key="report", markdown=markdown(report, picture), description=headline(report))
-    create_table_artifact(key="figures", table=figures(report), description="the figures of the run")
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            create_markdown_artifact(key="report", markdown=markdown(report, picture), description=headline(report))
+            create_table_artifact(key="figures", table=figures(report), description="the figures of the run")
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        log.warning("the Prefect server does not answer (%s); giving it a minute to come back", error)
 
 
 def headline(report: dict[str, Any]) -> str:

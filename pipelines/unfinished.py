@@ -7,7 +7,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from pipelines.config import Run, decode
-from pipelines.run_dir import shaping
+from pipelines.resume import shaping
 from tasks.errors import ConfigError
 
 

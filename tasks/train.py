@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mlx.core as mx
+from httpx import HTTPError
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.context import TaskRunContext
+from prefect.client.schemas.objects import State
+from prefect.context import SettingsContext, TaskRunContext, get_settings_context
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.adapter import Adapter, base_fingerprint, load_adapter, record_probe, save_adapter
 from tasks.artifact import Record
 from tasks.batch import Rows
 from tasks.data import TokenCache
+from tasks.errors import GraftlineError
 from tasks.memory import limits
 from tasks.model import Model
 from tasks.model.dense import dense_base
@@ -67,7 +72,19 @@ class Trained(Record):
     spikes: int = 0
 
 
-@task(name="train", task_run_name="train {recipe.steps} steps", cache_policy=NO_CACHE)
+def worth_retrying(task: object, task_run: object, state: State[Any]) -> bool:
+    """Whether a failure may be gone the next time, which goes on from the checkpoint; a mistake or a signal is not."""
+    return not isinstance(state.data, GraftlineError)
+
+
+@task(
+    name="train",
+    task_run_name="train {recipe.steps} steps",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=worth_retrying,
+)
 def train(
     start: Adapter,
     cache: TokenCache,
@@ -157,19 +174,38 @@ def _open_sinks(names: tuple[SinkName, ...], out: Path, start: int, total: int) 
 
 
 class ProgressArtifact:
-    """The share of steps done as a progress bar in the Prefect UI, at most once a second."""
+    """The share of steps done as a progress bar in the Prefect UI, at most once a second.
+
+    A server that does not answer is asked again a minute later; training does not wait for it.
+    """
 
     def __init__(self, total: int):
-        self._total, self._last = total, time.monotonic()
-        self._id: Any = create_progress_artifact(progress=0.0, key="training", description="training")
+        self._total, self._lost = total, False
+        self._id: Any = None
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 2.0}) as impatient:
+            self._impatient = impatient  # made once: it takes 65 ms
+        self._send(0.0, "training")
 
     def write(self, metrics: StepMetrics) -> None:
         """Moves the bar if a second has passed, or at the end."""
-        now = time.monotonic()
-        if now - self._last >= 1 or metrics.step == self._total:
-            self._last, share = now, 100 * metrics.step / self._total
-            text = f"step {metrics.step} of {self._total}, loss {metrics.loss:.4f}"
-            update_progress_artifact(self._id, progress=share, description=text)
+        if time.monotonic() >= self._next or (metrics.step == self._total and not self._lost):
+            self._send(
+                100 * metrics.step / self._total, f"step {metrics.step} of {self._total}, loss {metrics.loss:.4f}"
+            )
+
+    def _send(self, share: float, text: str) -> None:
+        """Tries once and for two seconds at most: left alone, Prefect tries for more than a minute."""
+        try:
+            with SettingsContext(profile=get_settings_context().profile, settings=self._impatient):
+                if self._id is None:
+                    self._id = create_progress_artifact(progress=share, key="training", description=text)
+                else:
+                    update_progress_artifact(self._id, progress=share, description=text)
+            self._next, self._lost = time.monotonic() + 1, False
+        except (HTTPError, PrefectException) as error:
+            if not self._lost:
+                log.warning("the Prefect server does not answer (%s); training goes on without it", error)
+            self._next, self._lost = time.monotonic() + 60, True
 
     def close(self) -> None:
         """Nothing is left open."""

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from tasks.adapter import record_probe
 from tasks.batch import Bucketed, Packed, Padded, epoch_batches, make_batch
 from tasks.checkpoint import newest_checkpoint
-from tasks.errors import Interrupted, RunError
+from tasks.errors import ConfigError, Interrupted, RunError
 from tasks.lora import LoRA
 from tasks.loss import CrossEntropy, LossSum, MaskedCrossEntropy
 from tasks.memory import Memory
@@ -21,6 +21,7 @@ from tasks.settings import Train, Verify
 from tasks.sink import SINKS, Console, Jsonl
 from tasks.sink.jsonl import read_metrics
 from tasks.step import Forward
+from tasks.train import train, worth_retrying
 from tasks.verify import verify
 from tests.adapter.damage import read
 from tests.tiny import attach_random, tiny_model, token_ids, write_model
@@ -339,3 +340,17 @@ def test_the_best_adapter_is_the_one_that_is_saved_and_verified(source, token_ca
     state = load_file(tmp_path / "two/checkpoints/step-000002/state.safetensors")
     best = load_file(tmp_path / "best/adapter/adapters.safetensors")
     assert all(np.array_equal(array, state[name]) for name, array in best.items())
+
+
+def test_a_failure_is_tried_again_and_a_mistake_is_not():
+    from prefect.client.schemas.objects import State
+    from prefect.states import Failed
+
+    def retried(error: Exception) -> bool:
+        state: State = Failed(data=error)
+        return worth_retrying(None, None, state)
+
+    assert retried(OSError("the GPU was reset"))
+    assert retried(RuntimeError("[METAL] Command buffer execution failed"))
+    assert not any(map(retried, (RunError("nan"), ConfigError("key"), Interrupted("stopped", 15))))
+    assert (train.retries, train.retry_condition_fn) == (2, worth_retrying)

@@ -115,7 +115,7 @@ class Fit:
                 if stop.signum is not None:
                     self._stop(stop.signum)
         except BaseException as error:
-            if isinstance(error, Exception) and is_disk_full(error):
+            if isinstance(error, Exception) and is_disk_full(error, self._out):
                 raise RunError(
                     f"{self._out}: the disk is full at step {self._doing}; make room, and the same with "
                     f"run_dir={self._out} goes on from the last checkpoint"

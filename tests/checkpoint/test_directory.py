@@ -77,7 +77,7 @@ def test_a_damaged_one_is_named_and_passed_over(damage, tmp_path, caplog):
 
 def test_a_save_that_fails_leaves_those_before(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, state(10), keep=1)
-    monkeypatch.setattr("tasks.artifact.write_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("tasks.artifact.directory.write_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(tmp_path, state(20), keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000010"]

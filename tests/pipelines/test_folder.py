@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.folder import check_folder, make_folder, remove_folders
+from pipelines.folder import check_folder, check_links, make_folder, remove_folders
 from tasks.errors import RunError
 
 
@@ -43,3 +43,22 @@ def test_what_cannot_be_written_is_one_line(path: str, words: str, tmp_path: Pat
     with pytest.raises(RunError, match=words):
         check_folder(tmp_path / path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("link", ["checkpoints", "adapter", "metrics.jsonl", "checkpoints/step-000004"])
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere", "../elsewhere"])
+def test_a_link_that_leads_out_is_named(link: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "run" / link).symlink_to(target if target.startswith("..") else tmp_path / target)
+    with pytest.raises(RunError, match=rf"run_dir=.*/run: {link} is a link to .*{target}, outside") as caught:
+        check_links(tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_to_the_folder_or_inside_it_is_none_of_these(tmp_path: Path) -> None:
+    (tmp_path / "run/checkpoints/step-000001").mkdir(parents=True)
+    (tmp_path / "run/latest").symlink_to("checkpoints/step-000001")
+    (tmp_path / "link").symlink_to("run")
+    check_links(tmp_path / "run")
+    check_links(tmp_path / "link")

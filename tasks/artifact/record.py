@@ -1,0 +1,43 @@
+"""Records that are what they say, and the fingerprint of any plain value."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen, strict record: an unknown key, a wrong type or a non-finite number is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def fingerprint(value: Any, length: int = 16) -> str:
+    """The SHA-256 of a value's canonical JSON, as `length` hexadecimal digits.
+
+    Records, dicts with string keys, lists, tuples, strings, numbers, booleans and None have one; anything else
+    raises TypeError rather than being hashed by its `repr`.
+
+    Example:
+        >>> fingerprint({"b": 1, "a": [2, 3]}) == fingerprint({"a": (2, 3), "b": 1})
+        True
+    """
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:length]
+
+
+def _canonical(value: Any) -> str:
+    def plain(v: Any) -> Any:
+        if isinstance(v, BaseModel):
+            return plain(v.model_dump(mode="json"))
+        if isinstance(v, dict):
+            if not all(isinstance(k, str) for k in v):
+                raise TypeError("only dicts with string keys have a fingerprint")
+            return {k: plain(x) for k, x in v.items()}
+        if isinstance(v, list | tuple):
+            return [plain(x) for x in v]
+        if v is None or isinstance(v, str | int | float | bool):
+            return v
+        raise TypeError(f"a {type(v).__name__} has no fingerprint; give its content instead")
+
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
