@@ -139,11 +139,15 @@ def lenient(overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def check_overrides(overrides: Sequence[str]) -> list[str]:
+def check_overrides(overrides: Sequence[str], *, besides: Sequence[str] = ()) -> list[str]:
     """Lets through what a web form may change: the keys of a run and the choices in conf/, nothing around them.
 
     Hydra's own settings, another experiment, another package, files outside conf/, resolvers such as `${oc.env:HOME}`
     and sweeps are refused, by what Hydra's parser reads and not by how the text looks. `${lora.rank}` is fine.
+
+    Args:
+        overrides: as typed.
+        besides: top-level keys that may be changed besides those of a run.
 
     Raises:
         ConfigError: naming the override and the fix.
@@ -153,12 +157,12 @@ def check_overrides(overrides: Sequence[str]) -> list[str]:
         ['lora.rank=16']
     """
     for override in overrides:
-        if reason := _beyond(_parse(override)):
+        if reason := _beyond(_parse(override), besides):
             raise ConfigError(f"the override {override!r} is not allowed here: {reason}")
     return list(overrides)
 
 
-def _beyond(parsed: Override) -> str | None:
+def _beyond(parsed: Override, besides: Sequence[str]) -> str | None:
     """Why an override reaches beyond the keys of a run, if it does."""
     key, value = parsed.key_or_group, parsed.value()
     top, _, rest = key.partition(".")
@@ -167,7 +171,7 @@ def _beyond(parsed: Override) -> str | None:
         return "the experiment has a field of its own"
     if parsed.package is not None or not re.fullmatch(r"[\w.-]+", key, re.ASCII):
         return "name a key with dots, as in lora.rank=16"
-    if top not in Run.model_fields:
+    if top not in (*Run.model_fields, *besides):
         near = difflib.get_close_matches(top, Run.model_fields, n=1)
         return f"there is no key {top!r}; " + (f"did you mean {near[0]!r}?" if near else "see conf/config.yaml")
     if parsed.is_sweep_override():

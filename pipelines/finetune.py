@@ -36,6 +36,7 @@ from tasks.errors import GraftlineError, Interrupted, Paused, VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
+from tasks.sink import MakeSink
 from tasks.step import Recipe
 from tasks.tokenize import tokenize
 from tasks.train import train
@@ -89,8 +90,17 @@ def finetune(
         raise
 
 
-def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> dict[str, Any]:
-    """The stages in order, each from directory to directory; `lift` makes a Prefect task what is to be called."""
+def run_stages(
+    run: Run, overrides: list[str], lift: Callable[[Any], Any], watch: tuple[MakeSink, ...] = ()
+) -> dict[str, Any]:
+    """The stages in order, each from directory to directory.
+
+    Args:
+        run: what it is made of.
+        overrides: as typed, for the manifest.
+        lift: makes a Prefect task what is to be called.
+        watch: sinks of the caller's own, told of each step besides those of the run.
+    """
     going_on = unfinished(run, OUTPUTS / "runs") if run.window and not run.run_dir and run.resume != "never" else None
     folder, began = going_on or new_run_dir(run, flow_run.id), time.monotonic()
     with within(run.window), open_run(run, folder):
@@ -110,7 +120,7 @@ def run_stages(run: Run, overrides: list[str], lift: Callable[[Any], Any]) -> di
         )
         with gpu_lock(run.gpu_lock, folder):
             start = lift(inject)(run.model, run.lora, run.seed, folder / "checkpoints" / "start")
-            trained = lift(train)(start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder)
+            trained = lift(train)(start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder, watch)
             scores = lift(evaluate)(trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json")
             verdict = lift(verify)(trained.adapter, run.model, run.verify, folder / "verdict.json")
         report = write_report(run, folder, time.monotonic() - began, cache, agreed, trained, scores, verdict)

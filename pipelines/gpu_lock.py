@@ -23,7 +23,7 @@ def lock_path() -> Path:
 
 @contextmanager
 def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
-    """Holds the GPU for a block.
+    """Holds the GPU for a block; within such a block of the same thread it is held already.
 
     Args:
         policy: `wait` says whom it waits for and waits; `fail` refuses.
@@ -40,7 +40,7 @@ def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
         raise RunError(
             f"the lock of the GPU, {path}, cannot be made: {error.strerror}; GRAFTLINE_GPU_LOCK names another place"
         ) from error
-    holder, lock = path.with_suffix(".json"), FileLock(path)
+    holder, lock = path.with_suffix(".json"), FileLock(path, is_singleton=True)
     said = False
     while True:
         try:

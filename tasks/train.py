@@ -24,7 +24,7 @@ from tasks.memory import limits
 from tasks.model import Model
 from tasks.model.dense import dense_base
 from tasks.model.load import load_base, tokenizer_fingerprint
-from tasks.sink import SINKS, Sink, SinkName, StepMetrics
+from tasks.sink import SINKS, MakeSink, Sink, SinkName, StepMetrics
 from tasks.step import Fit, Recipe
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ def train(
     sinks: tuple[SinkName, ...],
     probe_tokens: int,
     out: Path,
+    watch: tuple[MakeSink, ...] = (),
 ) -> Trained:
     """Trains the adapter, from the newest checkpoint under `out` if there is one.
 
@@ -104,6 +105,7 @@ def train(
         sinks: where metrics go.
         probe_tokens: length of the row on which the final logits are recorded.
         out: the run directory; gets metrics.jsonl, checkpoints/ and adapter/.
+        watch: sinks of the caller's own, which may end the training by an exception.
 
     Raises:
         RunError: the loss or the gradient is not finite, or a checkpoint is of other settings.
@@ -123,7 +125,7 @@ def train(
             if swapped:
                 log.info("%d quantized layers are dense while training lasts", swapped)
             fit = Fit(base, rows, valid, recipe, out, origin=origin)
-            opened = _open_sinks(sinks, out, fit.first, recipe.steps)
+            opened = _open_sinks((*(SINKS[name] for name in sinks), *watch), out, fit.first, recipe.steps)
             try:
                 step = fit.run(opened)
             finally:
@@ -168,8 +170,8 @@ def _probe_row(rows: Rows, tokens: int) -> list[int]:
     return row[:tokens]
 
 
-def _open_sinks(names: tuple[SinkName, ...], out: Path, start: int, total: int) -> list[Sink]:
-    opened: list[Sink] = [SINKS[name](out / "metrics.jsonl", start=start, total=total) for name in names]
+def _open_sinks(make: tuple[MakeSink, ...], out: Path, start: int, total: int) -> list[Sink]:
+    opened = [sink(out / "metrics.jsonl", start=start, total=total) for sink in make]
     return [*opened, ProgressArtifact(total)] if TaskRunContext.get() else opened
 
 

@@ -1,5 +1,8 @@
 """Loading a base model and its tokenizer, from a local folder or the hub, frozen and with clear errors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from tasks.artifact import file_digest, fingerprint
 from tasks.errors import ModelError
 from tasks.model.config import Model
 
+_SHARED: ContextVar[dict[Model, Any] | None] = ContextVar("shared", default=None)
 TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.tiktoken", "*.txt")
 
 
@@ -58,12 +62,33 @@ def _require_files(source: Model, folder: Path) -> None:
             raise ModelError(f"model.path={source.path!r}: no {what} in {folder}")
 
 
+@contextmanager
+def shared_base() -> Iterator[None]:
+    """Lets every base that is loaded within a block share its weights with those of the same record loaded before.
+
+    Each is a module tree of its own, so that an adapter attached to one is in no other; the arrays are the same, read
+    once. They live as long as the block.
+    """
+    token = _SHARED.set({})
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
+
+
 def load_base(source: Model) -> Base:
     """Loads the base lazily, casts or quantizes it as asked, and freezes every parameter.
 
     Raises:
         ModelError: missing or unreadable weights, an unknown architecture, a group size that does not divide.
     """
+    base, shared = _load(source), _SHARED.get()
+    if shared is not None:
+        base.model.update(shared.setdefault(source, base.model.parameters()))
+    return base
+
+
+def _load(source: Model) -> Base:
     from mlx_lm.utils import load_model
 
     folder = model_folder(source)

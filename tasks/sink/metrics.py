@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 RECENT = 64
@@ -148,6 +149,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Ends the record; nothing follows."""
+        ...
+
+
+class MakeSink(Protocol):
+    """What opens a sink for one training."""
+
+    def __call__(self, path: Path, *, start: int, total: int) -> Sink:
+        """Opens it: `path` is the metrics file, `start` the steps already done, `total` those of the whole run."""
         ...
 
 

@@ -1,0 +1,73 @@
+"""The best adapter: evaluated and verified as the run says, copied out, with the command that makes it again."""
+
+import logging
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import compose
+from pipelines.finetune import run_stages
+from pipelines.gpu_lock import gpu_lock
+from pipelines.search import space
+from pipelines.search.composed import Search
+from tasks.artifact import atomic_directory, damaged_files, fingerprint, read_manifest
+from tasks.errors import RunError, VerifyError
+
+log = logging.getLogger(__name__)
+COPIED = ("config.yaml", "plan.json", "metrics.jsonl", "loss.svg", "report.md", "report.json", "tokens.html")
+
+
+def command(search: Search, values: space.Values) -> str:
+    """The command that makes a trial's adapter again, by itself.
+
+    On one machine and the CPU backend that is the same file, byte for byte.
+    """
+    return shlex.join(["python", "-m", "pipelines.finetune", *search.changes(values, cheap=False)])
+
+
+def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -> dict[str, Any]:
+    """Evaluates and verifies the adapter of the best trial in full, and copies it to best/.
+
+    Args:
+        search: what was searched.
+        row: of the best trial; see `found.trials`.
+        lift: as for `run_stages`.
+
+    Returns:
+        What the report says of it: where it is, its digest, and its own report's scores and verdict.
+
+    Raises:
+        VerifyError: it does not pass in full.
+        RunError: the copy is not what was copied.
+    """
+    out, number, changes = search.folder / "best", row["number"], search.changes(row["values"], cheap=False)
+    of = {"study": search.sweep.study, "trial": number, "run": fingerprint([changes, search.run])}
+    if (read_manifest(out) or {}).get("of") == of and not damaged_files(out):
+        return read_manifest(out)["best"]  # type: ignore[index]
+    folder = search.trial_folder(number)
+    if not (folder / "adapter").is_dir():
+        raise RunError(f"the best adapter, of trial {number}, is not on this machine but on {row['where']}")
+    placed = [f"run_dir={space.text(str(folder))}", "resume=auto"]
+    with gpu_lock(search.run.gpu_lock, folder):
+        report = run_stages(compose([*changes, *placed]), changes, lift)
+    failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]
+    if failed:
+        raise VerifyError(f"the best adapter, of trial {number} at {folder}, is not verified: {'; '.join(failed)}")
+    best = {
+        "adapter": str(out / "adapter"),
+        "sha256": report["adapter"]["sha256"],
+        "command": command(search, row["values"]),
+        "evaluate": {k: v for k, v in report["evaluate"].items() if k != "samples"},
+        "checks": [check["name"] for check in report["verify"]["checks"]],
+    }
+    with atomic_directory(out, {"kind": "best", "version": 1, "of": of, "best": best}) as aside:
+        shutil.copytree(folder / "adapter", aside / "adapter")
+        for name in COPIED:
+            shutil.copy2(folder / name, aside / name)
+        (aside / "command.txt").write_text(best["command"] + "\n", encoding="utf-8")
+    if damaged := damaged_files(Path(best["adapter"])):
+        raise RunError(f"the copy at {best['adapter']} differs from its manifest: {', '.join(damaged)}")
+    log.info("the best adapter, of trial %d, is verified and copied to %s", number, out)
+    return best

@@ -1,0 +1,61 @@
+"""report.md of a search: the best, the trials in a table, and the plots."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.search.plots import PLOTS
+
+
+def headline(report: dict[str, Any]) -> str:
+    """The search in one line.
+
+    Example:
+        >>> headline({"study": "s", "states": {"complete": 2, "pruned": 1}, "objective": "evaluate.loss_after",
+        ...     "best": {"number": 1, "value": 0.5, "values": {"lora.rank": 8}}, "trials": [0, 0, 0]})
+        's: 3 trials (2 complete, 1 pruned), best evaluate.loss_after 0.5 in trial 1: lora.rank=8'
+    """
+    states = ", ".join(f"{count} {state}" for state, count in report["states"].items())
+    line = f"{report['study']}: {len(report['trials'])} trials ({states})"
+    if (best := report["best"]) is None:
+        return f"{line}, none to choose from"
+    values = " ".join(f"{key}={_short(value)}" for key, value in best["values"].items())
+    return f"{line}, best {report['objective']} {_short(best['value'])} in trial {best['number']}: {values}"
+
+
+def markdown(report: dict[str, Any], pictures: Mapping[str, str]) -> str:
+    """report.md.
+
+    Args:
+        report: report.json's content.
+        pictures: where each of PLOTS is, by name; those that are not there are left out.
+    """
+    parts = [f"# {report['study']}\n\n{headline(report)}\n\n`{report['folder']}`\n"]
+    if best := report["best"]:
+        checks = ", ".join(best["checks"])
+        parts.append(
+            f"## The best adapter\n\n`{best['adapter']}`, sha256 `{best['sha256']}`\n\n"
+            f"Verified: {checks}.\n\n```\n{best['command']}\n```\n"
+        )
+    for name, about in PLOTS.items():
+        if name in pictures:
+            parts.append(f"## {about}\n\n![{about}]({pictures[name]})\n")
+    parts.append(_table(report))
+    return "\n".join(parts)
+
+
+def _table(report: dict[str, Any]) -> str:
+    keys = [*dict.fromkeys(key for row in report["trials"] for key in row["values"])]
+    head = ["trial", "state", report["objective"], *keys, "seconds", ""]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    chosen = report["best"]["number"] if report["best"] else None
+    for row in report["trials"]:
+        mark = "**" if row["number"] == chosen else ""
+        value = "" if row["value"] is None else _short(row["value"])
+        tried = [_short(row["values"][key]) if key in row["values"] else "" for key in keys]
+        cells = [f"{mark}{row['number']}{mark}", row["state"], value, *tried, f"{row['seconds']:.1f}", row["detail"]]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |")
+    return "## Trials\n\n" + "\n".join(lines) + "\n"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,152 @@
+"""One trial: a run of its own directory, watched by the pruner, and what came of it."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from optuna.trial import TrialState
+
+from pipelines.config import compose
+from pipelines.finetune import run_stages
+from pipelines.search import space
+from pipelines.search.composed import Search
+from pipelines.search.lease import Beat, TakenOver
+from pipelines.search.objective import value_of
+from pipelines.search.study import Claimed, Study
+from tasks.artifact import Record, is_disk_full
+from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, TargetError
+from tasks.sink import Sink, StepMetrics
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(Record):
+    """What came of a trial.
+
+    Attributes:
+        state: `complete`; `pruned`, by its validation loss; `infeasible`, since its settings cannot be run; `failed`.
+        value: of the objective; None unless it is complete.
+        detail: why it is not complete.
+    """
+
+    state: Literal["complete", "pruned", "infeasible", "failed"]
+    value: float | None = None
+    detail: str = ""
+
+
+class Pruned(GraftlineError):
+    """Ends a training that is not worth going on with."""
+
+
+class Watch:
+    """A sink that reports each validation to the study, and ends the training when the pruner says so.
+
+    Args:
+        study: of the trial.
+        claimed: the trial.
+        beat: whether it is still this worker's.
+        maximize: whether the study's direction is up: Optuna reads what is reported in the same direction.
+        total: steps of the whole run; one that has done them all is not stopped.
+    """
+
+    def __init__(self, study: Study, claimed: Claimed, beat: Beat, *, maximize: bool, total: int):
+        self._study, self._trial, self._beat, self._total = study, claimed.trial, beat, total
+        self._sign = -1 if maximize else 1
+        self._told = {*study.optuna.get_trials(deepcopy=False)[claimed.trial.number].intermediate_values}
+
+    def write(self, metrics: StepMetrics) -> None:
+        """Reports a step that validated; one that a resumed trial has reported before is not reported again.
+
+        Raises:
+            Pruned: it is not worth going on with.
+            TakenOver: it is another worker's now.
+            RunError: the storage does not answer.
+        """
+        self._beat.check()
+        if metrics.valid_loss is None:
+            return
+        loss, ask = self._sign * metrics.valid_loss, self._study.storage.patiently
+        if metrics.step not in self._told:
+            ask(lambda: self._trial.report(loss, metrics.step))
+        if metrics.step < self._total and ask(self._trial.should_prune):
+            raise Pruned(f"step {metrics.step} of {self._total}, validation loss {metrics.valid_loss:.4f}")
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def run_trial(
+    search: Search, study: Study, claimed: Claimed, beat: Beat, values: space.Values, lift: Callable[[Any], Any]
+) -> Outcome:
+    """Runs a trial to its end, from its own checkpoint if it has one.
+
+    Args:
+        search: what is searched.
+        study: where it is recorded.
+        claimed: the trial.
+        beat: whether it is still this worker's.
+        values: what it tries.
+        lift: as for `run_stages`.
+
+    Raises:
+        Interrupted: a signal came; a checkpoint was written first.
+        TakenOver: it is another worker's now.
+        GraftlineError: what no other trial would be spared either, such as a full disk or a model that is not there.
+    """
+    number, sweep = claimed.trial.number, search.sweep
+    if claimed.claims > sweep.attempts:
+        return Outcome(state="failed", detail=f"it took its worker with it {sweep.attempts} times in a row")
+    folder = search.trial_folder(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    changes = search.changes(values)
+    placed = [f"run_dir={space.text(str(folder))}", f"resume={'auto' if claimed.resumed else 'never'}"]
+
+    def watch(path: Path, *, start: int, total: int) -> Sink:
+        return Watch(study, claimed, beat, maximize=sweep.direction == "maximize", total=total)
+
+    try:
+        report = run_stages(compose([*changes, *placed]), changes, lift, (watch,))
+    except (Interrupted, TakenOver):
+        raise
+    except Pruned as pruned:
+        return Outcome(state="pruned", detail=str(pruned))
+    except (ConfigError, TargetError) as error:
+        return Outcome(state="infeasible", detail=str(error))
+    except (DataError, ModelError) as error:
+        if not any(key.split(".")[0] in ("data", "model") for key in sweep.space):
+            raise
+        return Outcome(state="infeasible", detail=str(error))
+    except Exception as error:
+        study.storage.check()
+        if is_disk_full(error):
+            raise
+        log.warning("trial %d failed: %s", number, error)
+        kind = "" if isinstance(error, GraftlineError) else f"{type(error).__name__}: "
+        return Outcome(state="failed", detail=f"{kind}{error}")
+    return _judged(report, sweep.objective)
+
+
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "infeasible": TrialState.PRUNED,  # without a value: the sampler learns to keep away, as it would not from a FAIL
+    "failed": TrialState.FAIL,
+}
+
+
+def record(study: Study, claimed: Claimed, outcome: Outcome) -> None:
+    """Tells the study what came of a trial."""
+    trial = claimed.trial
+    study.storage.patiently(lambda: trial.set_user_attr("outcome", outcome.model_dump(mode="json")))
+    study.tell(claimed, outcome.value, STATES[outcome.state])
+
+
+def _judged(report: dict[str, Any], objective: str) -> Outcome:
+    if report["status"] != "verified":
+        failed = [check["name"] for check in report["verify"]["checks"] if not check["passed"]]
+        return Outcome(state="failed", detail=f"its adapter is not verified: {', '.join(failed)}")
+    value = value_of(report, objective)
+    if value is None:
+        return Outcome(state="failed", detail=f"its report has no {objective}")
+    return Outcome(state="complete", value=value)

@@ -1,0 +1,92 @@
+"""sweep: a search over runs that goes on where it was stopped, by as many workers as are started.
+
+python -m pipelines.sweep +sweep=rate_and_rank +experiment=quickstart
+"""
+
+from pipelines.command import command
+from pipelines.search.check import check
+
+if __name__ == "__main__":
+    command("pipelines.sweep", check)
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+from pydantic import AfterValidator, Field
+
+from pipelines.config import CONF, check_overrides
+from pipelines.console import embedded_server_notice, quiet_user_errors, show_log
+from pipelines.finetune import PAUSED, Experiment
+from pipelines.search.composed import compose_search
+from pipelines.search.conclude import say_search
+from pipelines.search.flows import as_flow, publish
+from pipelines.search.worker import work
+from tasks.errors import Paused
+
+SWEEPS = tuple(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
+
+
+def check_sweep(name: str) -> str:
+    """Refuses a sweep that is no file of conf/sweep.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    if name not in SWEEPS:
+        raise ValueError(f"there is no sweep {name!r}; choose from {', '.join(SWEEPS)}")
+    return name
+
+
+Sweep = Annotated[str, AfterValidator(check_sweep), Field(json_schema_extra={"enum": [*SWEEPS]})]
+
+
+def run_name() -> str:
+    """The flow run's name in the UI: the sweep, the experiment and what was changed."""
+    parameters = flow_run.parameters
+    chosen = [str(parameters.get(name)) for name in ("sweep", "experiment")]
+    return " ".join([*chosen, *parameters.get("overrides", [])])[:120]
+
+
+@flow(name="sweep", flow_run_name=run_name)
+def sweep(
+    sweep: Sweep,
+    experiment: Experiment = "none",
+    overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
+) -> Any:
+    """Search for the best adapter: trials of one run, until the budget is spent; the same again goes on.
+
+    Args:
+        sweep: A file of conf/sweep: what is tried, and when it is enough.
+        experiment: A file of conf/experiment, the run that is varied; none starts from conf/config.yaml.
+        overrides: One change an item, of the run, such as train.steps=500, or of the search, such as
+            sweep.budget.trials=20 or sweep.study=mine.
+    """
+    quiet_user_errors()
+    chosen = [f"+sweep={sweep}", *([] if experiment == "none" else [f"+experiment={experiment}"])]
+    search = check([*chosen, *check_overrides(overrides, besides=("sweep",))])
+    try:
+        report = work(search, lambda stage: stage, as_flow)
+    except Paused as paused:
+        return Cancelled(name=PAUSED, message=str(paused))
+    publish(report)
+    return report
+
+
+def main(overrides: Sequence[str]) -> None:
+    """The command: with Prefect, or the same trials as plain functions."""
+    search = compose_search(overrides)
+    if search.run.orchestrate:
+        embedded_server_notice()
+
+        def of(group: str) -> list[str]:
+            return [o.partition("=")[2] for o in overrides if o.startswith(f"+{group}=")]
+
+        rest = [o for o in overrides if not o.startswith(("+sweep=", "+experiment="))]
+        report = sweep(sweep=of("sweep")[-1], experiment=[*of("experiment"), "none"][0], overrides=rest)
+    else:
+        show_log()
+        report = work(search, lambda stage: stage.fn)
+    say_search(report)
