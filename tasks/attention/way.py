@@ -8,7 +8,7 @@ Way = Literal["mask", "blockwise", "split", "causal"]
 """`mask`: the stock call with an additive mask. `blockwise`: our own, O(L) memory. `split`: one call a segment.
 `causal`: for rows of one segment, the stock call where `trains_stock` says so."""
 
-LONG = {"cpu": 256, "cuda": 1024, "metal": 1024}
+LONG = {"cpu": 128, "cuda": 1024, "metal": 1024}
 """From how many positions on [H, L, L] is not to be stored. On a CPU blockwise is the faster one from there on."""
 
 METAL_HEADS = frozenset((size, size) for size in (64, 72, 80, 96, 128, 192, 256)) | {(96, 64)}
@@ -73,7 +73,7 @@ def trains_stock(
     Example:
         >>> trains_stock("cuda", 2048, (128, 128), mx.bfloat16), trains_stock("cuda", 2048, (256, 256), mx.bfloat16)
         (True, False)
-        >>> trains_stock("cpu", 128, (64, 64), mx.float32), trains_stock("cpu", 2048, (64, 64), mx.float32)
+        >>> trains_stock("cpu", 100, (64, 64), mx.float32), trains_stock("cpu", 2048, (64, 64), mx.float32)
         (True, False)
     """
     if (window is not None and window < length) or (sinks and backend != "cpu"):
