@@ -66,7 +66,7 @@ def _run(module: str, check: Check, overrides: Sequence[str]) -> None:
     except GraftlineError:
         raise
     except KeyboardInterrupt:
-        raise Interrupted("stopped at once; what was saved before is kept", 2) from None
+        raise Interrupted("stopped at once, what was saved before is kept", 2) from None
     except Exception as error:
         if os.environ.get("GRAFTLINE_TRACEBACK"):
             traceback.print_exc()

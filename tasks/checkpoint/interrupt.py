@@ -1,6 +1,8 @@
 """Stopping well: SIGINT, SIGTERM or the clock asks the loop to finish its step and save; a second signal stops it."""
 
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 
+PATIENCE = 1.0
+"""Seconds that a second signal leaves the process to end by itself."""
 _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 
@@ -46,7 +50,8 @@ def stop_by(deadline: float) -> Iterator[None]:
 def stop_on_signal() -> Iterator[Stop]:
     """Yields a Stop that the first signal marks; restores the previous handlers on leaving.
 
-    Signals reach Python in the main thread only; elsewhere the clock alone can stop.
+    Signals reach Python in the main thread only; elsewhere the clock alone can stop. The same signal again is the
+    previous handler's; where the main thread does not come to it, since it waits for the device, the process ends.
     """
     stop = Stop(_deadline.get())
     if threading.current_thread() is not threading.main_thread():
@@ -58,10 +63,44 @@ def stop_on_signal() -> Iterator[Stop]:
         stop.mark(signum)
         signal.signal(signum, previous[signal.Signals(signum)])  # Ctrl-C on a server's run is one of each
 
-    for number in previous:
-        signal.signal(number, mark)
+    with _watched():
+        for number in previous:
+            signal.signal(number, mark)
+        try:
+            yield stop
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Ends the process by the second signal of a kind, should the block still be there a second later.
+
+    Python calls handlers between two of its own instructions, and two signals that come within one call into the
+    device are one to it. The system's wake-up file has a byte for each, and a thread reads it meanwhile.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    left = threading.Event()
+
+    def watch() -> None:
+        came: set[int] = set()
+        while numbers := reader.recv(16):
+            for number in numbers:
+                if number in came and not left.wait(PATIENCE):
+                    os.write(2, b"stopped: stopped at once, what was saved before is kept\n")
+                    os._exit(128 + number)
+                came.add(number)
+
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        left.set()
+        signal.set_wakeup_fd(before)
+        writer.close()
+        thread.join()
+        reader.close()

@@ -1,4 +1,6 @@
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -69,3 +71,28 @@ def test_the_clock_asks_too_and_no_longer_after_its_block():
         assert stop.signum == signal.SIGTERM
     with stop_on_signal() as stop:
         assert stop.signum is None
+
+
+BLOCKED = """
+import hashlib, sys
+from tasks.checkpoint.interrupt import stop_on_signal
+with stop_on_signal() as stop:
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(sys.argv[1]))  # one call that no signal interrupts, as a step is
+    print("asked to stop by", stop.signum, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("signals", "code", "said"), [(1, 0, "asked to stop by 2"), (2, 130, "stopped at once")])
+def test_a_second_one_ends_a_process_that_waits_for_the_device(signals, code, said):
+    work = "3000000" if signals == 1 else "1000000000"
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCKED, work], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(signals):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+    assert said in process.communicate(timeout=120)[0]
+    assert process.returncode == code

@@ -47,12 +47,12 @@ class Killed:
             *("optim.warmup=2", "verify.probe_tokens=48", "evaluate.generate=0", f"run_dir={run_dir}", *self.more),
         ]
 
-    def start(self, run_dir: Path) -> "subprocess.Popen[bytes]":
+    def start(self, run_dir: Path, env: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
         """Starts it; its own lock of the GPU, so that two of them need not wait for each other."""
         own = {"GRAFTLINE_GPU_LOCK": str(run_dir) + ".gpu", "OPENBLAS_NUM_THREADS": "1"}
         with Path(str(run_dir) + ".said").open("ab") as said:
             return subprocess.Popen(
-                self.command(run_dir), stdout=said, stderr=said, cwd=ROOT, env={**os.environ, **own}
+                self.command(run_dir), stdout=said, stderr=said, cwd=ROOT, env={**os.environ, **own, **(env or {})}
             )
 
     def finish(self, run_dir: Path) -> None:
