@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.config import Run, compose_plain, decode
 from pipelines.preflight import preflight
-from pipelines.run_dir import FREE, shaping
+from pipelines.resume import FREE, shaping
 from pipelines.search import space
 from pipelines.search.composed import Search, compose_search, gathered, lines
 from pipelines.search.settings import Categorical, Grid, Unpruned

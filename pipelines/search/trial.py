@@ -119,7 +119,7 @@ def run_trial(
         return Outcome(state="infeasible", detail=str(error))
     except Exception as error:
         study.storage.check()
-        if is_disk_full(error):
+        if is_disk_full(error, folder):
             raise
         log.warning("trial %d failed: %s", number, error)
         kind = "" if isinstance(error, GraftlineError) else f"{type(error).__name__}: "

@@ -126,7 +126,7 @@ def test_a_link_in_it_that_leads_out_stops_before_anything_is_cleared_away(tmp_p
     (tmp_path / "run").mkdir()
     (tmp_path / "run/checkpoints").symlink_to(tmp_path / "elsewhere")
     with (
-        pytest.raises(RunError, match="checkpoints is a link to .*elsewhere, outside the run directory; remove it"),
+        pytest.raises(RunError, match=r"checkpoints is a link to .*elsewhere, outside the run directory; remove it"),
         open_run(_run("resume=never"), tmp_path / "run"),
     ):
         pass
