@@ -1,12 +1,12 @@
 """What a command says in a terminal besides Prefect's own log."""
 
 import logging
-import os
 import re
 from typing import Any
 
 from rich.console import Console
 
+from pipelines import private_server
 from pipelines.outcome import is_lost
 from pipelines.report import headline
 from tasks.errors import GraftlineError
@@ -23,20 +23,12 @@ def show_log() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def embedded_server_notice() -> None:
-    """Says what takes the first seconds where no Prefect server is configured."""
-    from prefect.settings import PREFECT_API_URL
-
+def ready_for_prefect() -> None:
+    """What a command does before its flow: the terminal is told each thing once, and the server answers."""
     quiet_user_errors()
     say_errors_once()
     say_lost_server_once()
-    if not PREFECT_API_URL.value() and not os.environ.get("PREFECT_API_URL"):
-        Console(stderr=True).print(
-            "no Prefect server is configured, so a private one is started for this run (about 10 s); "
-            "orchestrate=false does without",
-            highlight=False,
-            soft_wrap=True,
-        )
+    private_server.wait()
 
 
 def quiet_user_errors() -> None:

@@ -55,7 +55,23 @@ page with each check; a check that fails makes the run fail, by name.
 
 {PATHS}
 """
-DEPLOYMENTS = {"finetune": FINETUNE, "evaluate": EVALUATE, "verify": VERIFY}
+SWEEP = f"""\
+A search for the best adapter: **trials** of one run, the hopeless ones stopped early, until the budget is spent.
+
+Pick a **sweep**, what is tried, and the **experiment** that is varied. The same sweep started again goes on; started on
+several machines with one `sweep.storage`, they share its trials. Each **override** changes one setting:
+
+| override | what it changes |
+|---|---|
+| `sweep.budget.trials=20` | when it is enough |
+| `sweep.objective=evaluate.metric_after` | what is the best, a number of report.json |
+| `sweep.direction=maximize` | and whether more of it is better |
+| `sweep.study=mine` | another study, and the folder under `outputs/sweeps` |
+| `train.steps=500` | any key of the run |
+
+{PATHS} Cancelling saves a checkpoint of the trial that is running.
+"""
+DEPLOYMENTS = {"finetune": FINETUNE, "evaluate": EVALUATE, "verify": VERIFY, "sweep": SWEEP}
 """pipelines/NAME.py holds the flow NAME."""
 
 

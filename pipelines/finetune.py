@@ -6,9 +6,10 @@ python -m pipelines.finetune +experiment=quickstart lora.rank=4
 from pipelines.command import command
 from pipelines.config import EXPERIMENTS, check_experiment, check_overrides, compose
 from pipelines.preflight import preflight
+from pipelines.private_server import begin
 
 if __name__ == "__main__":
-    command("pipelines.finetune", preflight)
+    command("pipelines.finetune", lambda overrides: begin(preflight(overrides).orchestrate))
 
 import logging
 import time
@@ -22,7 +23,7 @@ from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
 
 from pipelines.config import Run
-from pipelines.console import embedded_server_notice, quiet_user_errors, say_report, show_log
+from pipelines.console import quiet_user_errors, ready_for_prefect, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
 from pipelines.outcome import outcome, past_prefect
 from pipelines.report import publish, write_report
@@ -136,7 +137,7 @@ def main(overrides: Sequence[str]) -> None:
     if run.orchestrate:
         chosen = [o.partition("=")[2] for o in overrides if o.startswith("+experiment=")]
         rest = [o for o in overrides if not o.startswith("+experiment=")]
-        embedded_server_notice()
+        ready_for_prefect()
         with past_prefect() as came_to:
             finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
         assert came_to.report is not None, "a flow without a report raises"

@@ -33,6 +33,7 @@ class Schedule(Record):
 
     Attributes:
         deployment: the flow that is started.
+        sweep: as in the form of `sweep`; None for `finetune`.
         experiment: as in its form.
         overrides: as in its form.
         cron: when, in five fields; give this or `interval`.
@@ -41,13 +42,20 @@ class Schedule(Record):
         window: the hours it may train in, as in 22:00-06:00; what is not finished then goes on in the next ones.
     """
 
-    deployment: Literal["finetune"] = "finetune"
+    deployment: Literal["finetune", "sweep"] = "finetune"
+    sweep: str | None = None
     experiment: str = "none"
     overrides: tuple[str, ...] = ()
     cron: str | None = None
     interval: Annotated[int, Field(ge=60)] | None = None
     timezone: Annotated[str, AfterValidator(_timezone)] | None = None
     window: Annotated[str, AfterValidator(check_window)] | None = None
+
+    @model_validator(mode="after")
+    def _a_sweep_for_a_sweep(self) -> Self:
+        if (self.deployment == "sweep") != (self.sweep is not None):
+            raise ValueError(f"deployment=sweep and sweep=NAME go together; got {self.deployment} and {self.sweep}")
+        return self
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> Self:
@@ -63,6 +71,7 @@ class Schedule(Record):
         """What the form is filled with."""
         hours = self.window and (self.window if " " in self.window else f"{self.window} {self.zone()}")
         return {
+            **({"sweep": self.sweep} if self.sweep else {}),
             "experiment": self.experiment,
             "overrides": [*self.overrides, *([f"window={hours}"] if hours else [])],
         }
@@ -89,7 +98,12 @@ class Schedule(Record):
         except ValueError as error:
             raise ConfigError(str(error)) from None
         experiment = [] if self.experiment == "none" else [f"+experiment={self.experiment}"]
-        preflight([*experiment, *check_overrides(run["overrides"])])
+        if self.sweep is None:
+            preflight([*experiment, *check_overrides(run["overrides"])])
+        else:
+            from pipelines.search.check import check
+
+            check([f"+sweep={self.sweep}", *experiment, *check_overrides(run["overrides"], besides=("sweep",))])
 
 
 def read_schedule(name: str, overrides: Sequence[str] = ()) -> Schedule:

@@ -4,10 +4,11 @@ python -m pipelines.sweep +sweep=rate_and_rank +experiment=quickstart
 """
 
 from pipelines.command import command
+from pipelines.private_server import begin
 from pipelines.search.check import check
 
 if __name__ == "__main__":
-    command("pipelines.sweep", check)
+    command("pipelines.sweep", lambda overrides: begin(check(overrides).run.orchestrate))
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
 
 from pipelines.config import CONF, check_overrides
-from pipelines.console import embedded_server_notice, quiet_user_errors, show_log
+from pipelines.console import quiet_user_errors, ready_for_prefect, show_log
 from pipelines.finetune import PAUSED, Experiment
 from pipelines.search.composed import compose_search
 from pipelines.search.conclude import say_search
@@ -79,7 +80,7 @@ def main(overrides: Sequence[str]) -> None:
     """The command: with Prefect, or the same trials as plain functions."""
     search = compose_search(overrides)
     if search.run.orchestrate:
-        embedded_server_notice()
+        ready_for_prefect()
 
         def of(group: str) -> list[str]:
             return [o.partition("=")[2] for o in overrides if o.startswith(f"+{group}=")]

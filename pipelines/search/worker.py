@@ -10,7 +10,7 @@ import mlx.core as mx
 
 from pipelines.folder import make_folder
 from pipelines.gpu_lock import gpu_lock
-from pipelines.run_dir import shaping
+from pipelines.resume import shaping
 from pipelines.search import space
 from pipelines.search.composed import Search
 from pipelines.search.conclude import conclude

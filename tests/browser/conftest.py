@@ -31,26 +31,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed (apt-get install chromium)")
     home = tmp_path_factory.mktemp("prefect")
-    environment = _recipe(home)
-    url = environment["PREFECT_API_URL"].removesuffix("/api")
-    commands = ["prefect", "server", "start"], ["pipelines.serve"]
-    started = list[subprocess.Popen[bytes]]()
+    environment, prefect = start_server(home, recipe=True)
+    serve: subprocess.Popen[bytes] | None = None
     try:
-        for ready, command in zip(
-            (lambda: _answers(url), lambda: _says(home / "1.log", "serving")), commands, strict=True
-        ):
-            with (home / f"{len(started)}.log").open("wb") as log:
-                started.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
-                    )
-                )
-            _wait(ready, started[-1], home / f"{len(started) - 1}.log")
-        yield url
+        log = home / "serve.log"
+        serve = _start(["pipelines.serve"], environment, log, lambda: "serving" in log.read_text(encoding="utf-8"))
+        yield environment["PREFECT_API_URL"].removesuffix("/api")
     finally:
-        for process in reversed(started):
+        for process in filter(None, (serve, prefect)):
             process.send_signal(signal.SIGINT)
-        for process in started:
             process.wait(60)
 
 
@@ -69,34 +58,51 @@ def page(server: str) -> Iterator[Page]:
         browser.close()
 
 
-def _recipe(home: Path) -> dict[str, str]:
-    """The environment that examples/server/server.env makes, on a free port."""
-    (home / "secret").write_text(SECRET)
+def start_server(home: Path, *, recipe: bool) -> tuple[dict[str, str], subprocess.Popen[bytes]]:
+    """A server that answers, and the environment of those who use it.
+
+    Args:
+        home: of Prefect, and where it logs to.
+        recipe: with the settings of examples/server, or with Prefect's own.
+    """
+    home.mkdir(exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    plain |= {"GRAFTLINE_SERVER_SECRET": str(home / "secret"), "GRAFTLINE_GPU_LOCK": str(home / "gpu.lock")}
-    script = f"set -a; . <(sed s/4200/{port}/ examples/server/server.env); env -0"
-    told = subprocess.run(["bash", "-c", script], cwd=ROOT, env=plain, capture_output=True, check=True, text=True)
-    made = dict(line.split("=", 1) for line in told.stdout.split("\0") if line)
-    return {**made, "PREFECT_HOME": str(home)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(home), "GRAFTLINE_GPU_LOCK": str(home / "gpu.lock")}
+    if recipe:
+        (home / "secret").write_text(SECRET)
+        script = f"set -a; . <(sed s/4200/{port}/ examples/server/server.env); env -0"
+        secret = {"GRAFTLINE_SERVER_SECRET": str(home / "secret")}
+        told = subprocess.run(
+            ["bash", "-c", script], cwd=ROOT, env=environment | secret, capture_output=True, check=True
+        )
+        environment = dict(line.split("=", 1) for line in told.stdout.decode().split("\0") if line)
+    else:
+        environment |= {"PREFECT_SERVER_API_PORT": str(port), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    health = f"http://127.0.0.1:{port}/api/health"
+    return environment, _start(
+        ["prefect", "server", "start"], environment, home / "server.log", lambda: _answers(health)
+    )
+
+
+def _start(
+    module: list[str], environment: dict[str, str], log: Path, ready: Callable[[], bool]
+) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=environment, stdout=out, stderr=out)
+    until = time.monotonic() + 180
+    while not ready():
+        said = log.read_text(encoding="utf-8")
+        assert process.poll() is None, f"it ended: {said}"
+        assert time.monotonic() < until, f"it did not start: {said}"
+        time.sleep(0.2)
+    return process
 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/api/health").is_success
+        return httpx.get(url).is_success
     except httpx.TransportError:
         return False
-
-
-def _says(log: Path, word: str) -> bool:
-    return word in log.read_text(encoding="utf-8")
-
-
-def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 180
-    while not ready():
-        assert process.poll() is None, f"it ended: {log.read_text(encoding='utf-8')}"
-        assert time.monotonic() < until, f"it did not start: {log.read_text(encoding='utf-8')}"
-        time.sleep(0.2)

@@ -37,11 +37,14 @@ def test_the_form_of_finetune_has_a_list_of_experiments_and_one_of_overrides(mad
     assert not schema.get("required")
 
 
-@pytest.mark.parametrize(("flow", "needed"), [("evaluate", ["adapter", "rows"]), ("verify", ["adapter"])])
-def test_the_other_forms_ask_for_the_adapter(made: dict[str, Any], flow: str, needed: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("flow", "needed"), [("evaluate", ["adapter", "rows"]), ("verify", ["adapter"]), ("sweep", ["sweep"])]
+)
+def test_the_other_forms_ask_for_what_they_need(made: dict[str, Any], flow: str, needed: list[str]) -> None:
     schema = made[flow]._parameter_openapi_schema.model_dump()
     assert schema["required"] == needed
-    assert "outputs/runs/NAME/TIME-ID/adapter" in schema["properties"]["adapter"]["description"]
+    described = schema["properties"][needed[0]]["description"]
+    assert ("outputs/runs/NAME/TIME-ID/adapter" if needed[0] == "adapter" else "conf/sweep") in described
 
 
 @pytest.mark.parametrize("flow", DEPLOYMENTS)
@@ -55,5 +58,5 @@ def test_every_field_is_described_in_words_without_marks(made: dict[str, Any], f
 def test_the_description_names_overrides_that_work(flow: str) -> None:
     shown = [line.split("`")[1] for line in DEPLOYMENTS[flow].splitlines() if line.startswith("| `")]
     assert len(shown) > 1
-    assert check_overrides(shown) == shown
+    assert check_overrides(shown, besides=("sweep",)) == shown
     assert (CONF / "model" / "qwen3_0_6b.yaml").exists()
