@@ -146,20 +146,35 @@ def _interposed(marks: _Marks) -> Iterator[None]:
         custom.vjp(back)
         return custom(a, b)
 
+    attention = mx.fast.scaled_dot_product_attention
+
+    def fused(q: mx.array, k: mx.array, v: mx.array, **options: Any) -> mx.array:
+        """Attention whose backward cannot be told: one operation that makes the three gradients' arrays."""
+        function = Custom(lambda q, k, v: attention(q, k, v, **options))
+
+        def back(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> list[mx.array]:
+            return [x + cotangent.sum() for x in primals]
+
+        function.vjp(back)
+        return function(q, k, v)
+
     inner = mx.vjp
 
     def vjp(fn: Callable[..., Any], primals: list[mx.array], cotangents: list[mx.array]) -> Any:
         return inner(fn, [mx.depends([x], [x])[0] for x in primals], cotangents)  # stands for MLX's own copy of each
 
     stand_ins = {"custom_function": Custom, "argsort": argsort, "gather_mm": gather_mm, "vjp": vjp}
-    before = {name: getattr(mx, name) for name in stand_ins}
+    swaps = [(mx, name, stand_in) for name, stand_in in stand_ins.items()]
+    if mx.default_device() == mx.gpu:
+        swaps.append((mx.fast, "scaled_dot_product_attention", fused))
+    before = [(place, name, getattr(place, name)) for place, name, _ in swaps]
     try:
-        for name, stand_in in stand_ins.items():
-            setattr(mx, name, stand_in)
+        for place, name, stand_in in swaps:
+            setattr(place, name, stand_in)
         yield
     finally:
-        for name, own in before.items():
-            setattr(mx, name, own)
+        for place, name, own in before:
+            setattr(place, name, own)
 
 
 def _call(marks: _Marks, fn: Callable[..., Any], vjp: Callable[..., Any], args: tuple[mx.array, ...]) -> Any:
@@ -207,6 +222,10 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
             arrays.append(Array(tuple(shape), dtype.size))
         return numbers[name]
 
+    def new(like: int) -> int:
+        arrays.append(arrays[like])
+        return len(arrays) - 1
+
     told = {record["type"]: record for record in records if record["type"] != "primitive"}
     inputs = [number(one) for one in told["inputs"]["inputs"]]
     outputs = [number(one) for one in told["outputs"]["outputs"]]
@@ -244,11 +263,15 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
     extra = outputs[len(outputs) - len(marks.extra) :]
     stands = dict[int, int]()
     for call in marks.calls:
-        used = [(forward[mark][1], extra[at]) for mark, at in call.forward if mark in forward]
-        if used:
+        if any(mark in forward for mark, _ in call.forward):
             read = [forward[mark][0] for mark, _ in call.gradients] + [extra[at] for at in call.constants]
-            made, given = zip(*used, strict=True)
-            ops.append(Op("CustomTransforms", (len(made),), (*read, *given), made))
+            given = [extra[at] for _, at in call.forward]
+            still, made = (
+                [new(at) for at in given],
+                [forward[m][1] if m in forward else new(extra[at]) for m, at in call.forward],
+            )
+            ops += [Op("StopGradient", (), (at,), (same,)) for at, same in zip(given, still, strict=True)]
+            ops.append(Op("CustomTransforms", (), (*read, *still), tuple(made)))
         for mark, placeholder in call.cotangents:
             if mark in backward and placeholder in spread:
                 stands[spread[placeholder]] = backward[mark][0]

@@ -10,46 +10,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tasks.memory.graph import Graph, Op
+from tasks.memory.layout import UPDATES, Layout, Written
+from tasks.memory.queue import QUEUED, QUEUES, Queue
 
 WIDTH = 20
 """Of a level, beyond which MLX goes down first (MLX_BFS_MAX_WIDTH)."""
 
-QUEUE, GROUP = 10, 10
-"""On the CPU: groups of dispatches that MLX lets be queued before it waits for one, and dispatches in a group."""
-
 SLACK = 16384
 """Bytes that a buffer may be larger than the output that takes it over."""
-
-UNARY = frozenset(
-    (
-        *(
-            "Abs",
-            "ArcCos",
-            "ArcSin",
-            "ArcTan",
-            "AsType",
-            "Ceil",
-            "Cos",
-            "Cosh",
-            "Erf",
-            "ErfInv",
-            "Exp",
-            "Expm1",
-            "Floor",
-        ),
-        *("Log", "Log1p", "LogicalNot", "Negative", "Round", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Sqrt"),
-        *("Square", "Tan", "Tanh"),
-    )
-)
-BINARY = frozenset(
-    (
-        *("Add", "ArcTan2", "BitwiseBinary", "Divide", "Equal", "FloorDivide", "Greater", "GreaterEqual", "Less"),
-        *("LessEqual", "LogAddExp", "LogicalAnd", "LogicalOr", "Maximum", "Minimum", "Multiply", "NotEqual", "Power"),
-        *("Remainder", "Select", "Subtract"),
-    )
-)
-UPDATES = frozenset(("Scatter", "ScatterAxis", "SliceUpdate", "MaskedScatter"))
-PRODUCTS = frozenset(["AddMM", "GatherMM", "GatherQMM", "Matmul", "QuantizedMatmul"])
 
 
 class Buffer(NamedTuple):
@@ -75,8 +43,14 @@ class Held(NamedTuple):
     buffers: list[Buffer]
 
 
-def replay(graph: Graph) -> Held:
+def replay(graph: Graph, queue: Queue = QUEUES["cpu"], *, limit: int | None = None) -> Held:
     """Follows the evaluation of a graph, all of whose inputs are held throughout.
+
+    Args:
+        graph: what is evaluated.
+        queue: how far MLX runs ahead of the device.
+        limit: bytes, the inputs left out, above which MLX waits until the queue is through (`mx.set_memory_limit`);
+            0 gives what the graph cannot do without, None sets no limit.
 
     Example:
         >>> import mlx.core as mx
@@ -84,25 +58,25 @@ def replay(graph: Graph) -> Held:
         >>> replay(trace(lambda x: [mx.exp(x @ x).sum()], mx.zeros((64, 64)))).nbytes  # exp works in place
         16388
     """
-    return _Run(graph).run()
+    return _Run(graph, queue, limit).run()
 
 
 class _Run:
-    def __init__(self, graph: Graph):
-        self.graph, n = graph, len(graph.arrays)
+    def __init__(self, graph: Graph, queue: Queue, limit: int | None):
+        self.graph, self.policy, self.limit, n = graph, queue, limit, len(graph.arrays)
         self.order = ordered(graph)
         self.buffer = list(range(n))  # of each array; a buffer is named by the array that had it first
         self.size = [0] * n  # bytes of each buffer, 0 once freed
         self.arrays = [0] * n  # arrays on each buffer that something still wants
         self.queued = [0] * n  # operations in the queue that hold each buffer
-        self.strides = [_row_strides(a.shape) for a in graph.arrays]
+        self.layout = Layout(graph)
         self.wanted = [0] * n
         for op in self.order:
             for at in op.inputs:
                 self.wanted[at] += 1
         for at in graph.outputs:
             self.wanted[at] += 1
-        self.now = self.dispatched = 0
+        self.now = self.group = self.count = self.elements = 0
         self.queue: deque[tuple[int, list[int]]] = deque()
         made = {at for op in self.order for at in op.outputs}
         self.kept = set(graph.inputs)
@@ -111,7 +85,7 @@ class _Run:
             self.wanted[at] += 1
         for at in {at for op in self.order for at in op.inputs} - made - self.kept:
             self.wanted[at] += 1
-            self._allocate(at)
+            self._allocate(at, graph.arrays[at].nbytes)
             self.arrays[at] = 1
 
     def run(self) -> Held:
@@ -121,7 +95,7 @@ class _Run:
             if self.now > peak:
                 peak, place = self.now, number
             self._release(op)
-        return Held(peak, place, _Run(self.graph)._until(place))
+        return Held(peak, place, _Run(self.graph, self.policy, self.limit)._until(place))
 
     def _until(self, place: int) -> list[Buffer]:
         """What is held when the operation of this number is reached."""
@@ -137,52 +111,63 @@ class _Run:
             if size and at not in self.kept
         ]
 
-    def _allocate(self, at: int) -> None:
-        self.size[at] = self.graph.arrays[at].nbytes
-        self.now += self.size[at]
+    def _allocate(self, at: int, nbytes: int) -> None:
+        self.size[at] = nbytes
+        self.now += nbytes
 
     def _evaluate(self, op: Op) -> None:
         """Gives the outputs their buffers, and puts the operation in the queue."""
-        temporary = 0
-        if (shared := self._views(op)) is not None:
+        temporary: list[int] = []
+        if (shared := self.layout.views(op)) is not None:
             for made, source in zip(op.outputs, shared, strict=True):
-                self._share(made, source)
-            self.dispatched += 1 + (len(op.outputs) if op.name == "CustomTransforms" else 0)
+                self.buffer[made] = self.buffer[source]
+            dispatches = int(self.policy.views)
         else:
-            source = self._taken_over(op)
-            if source is not None:
-                self._share(op.outputs[0], source)
-            for made in op.outputs[source is not None :]:
-                self._allocate(made)
-            if op.name in PRODUCTS:
-                temporary = sum(self.graph.arrays[at].nbytes for at in op.inputs[:2] if not self._plain(at))
-            self.now += temporary
-            self.dispatched += self._dispatches(op)
+            for made, written in zip(op.outputs, self.layout.written(op), strict=True):
+                self._write(made, written)
+            temporary = self.layout.temporary(op)
+            self.now += sum(temporary)
+            dispatches = _dispatches(op) + len(temporary) + self.policy.views
         for made in op.outputs:
             self.arrays[self.buffer[made]] += 1
         own = self.buffer[op.outputs[0]]
         holds = {self.buffer[at] for at in (*op.inputs, *op.outputs[1:])} - {own}
         for buffer in holds:
             self.queued[buffer] += 1
-        self.queue.append((self.dispatched, [temporary, *holds]))
+        self._dispatch(op, dispatches, [sum(temporary), *holds])
 
-    def _dispatches(self, op: Op) -> int:
-        """What the operation puts into the queue: its kernels, its copies, and what holds its inputs till then."""
-        if op.name == "Concatenate":
-            return len(op.inputs) + 1
-        if op.name in PRODUCTS:
-            return 2 + (op.name == "AddMM") + sum(not self._plain(at) for at in op.inputs[:2])
-        return 3 if op.name in UPDATES else 2
+    def _write(self, made: int, written: Written) -> None:
+        """Takes over the buffer of an input that is read for the last time, or allocates one."""
+        for at in written.candidates:
+            buffer = self.buffer[at]
+            last = self.wanted[at] == 1 and self.arrays[buffer] == 1 and self.queued[buffer] == 0
+            fits = self.graph.arrays[at].itemsize == self.graph.arrays[made].itemsize
+            if last and fits and written.nbytes <= self.size[buffer] <= written.nbytes + SLACK:
+                self.layout.take(made, at)
+                self.buffer[made] = buffer
+                return
+        self._allocate(made, written.nbytes)
+
+    def _dispatch(self, op: Op, dispatches: int, held: list[int]) -> None:
+        """Puts an operation into the queue, with what it holds until it is through."""
+        self.count += dispatches
+        if self.policy.elements is None:
+            self.group, left = self.group + self.count // self.policy.size, self.count % self.policy.size
+            self.queue.append((self.group if left else self.group - 1, held))
+            self.count = left
+            return
+        self.queue.append((self.group, held))
+        if dispatches:
+            self.elements += sum(self.layout.elements(at) for at in op.inputs)
+        if self.count > self.policy.size or self.elements > self.policy.elements:
+            self.group, self.count, self.elements = self.group + 1, 0, 0
 
     def _release(self, op: Op) -> None:
         """Lets go of what the operation read last, and of what the queue has behind it."""
-        ended = GROUP * (self.dispatched // GROUP - QUEUE)
-        while self.queue and self.queue[0][0] <= ended:
-            temporary, *holds = self.queue.popleft()[1]
-            self.now -= temporary
-            for buffer in holds:
-                self.queued[buffer] -= 1
-                self._free(buffer)
+        while self.queue and self.queue[0][0] < self.group - QUEUED:
+            self._through()
+        while self.queue and self.limit is not None and self.now > self.limit:
+            self._through()
         for at in op.inputs:
             self.wanted[at] -= 1
         for at in dict.fromkeys((*op.inputs, *op.outputs)):
@@ -191,99 +176,24 @@ class _Run:
                 self.arrays[self.buffer[at]] -= 1
                 self._free(self.buffer[at])
 
+    def _through(self) -> None:
+        temporary, *holds = self.queue.popleft()[1]
+        self.now -= temporary
+        for buffer in holds:
+            self.queued[buffer] -= 1
+            self._free(buffer)
+
     def _free(self, buffer: int) -> None:
         if self.arrays[buffer] == 0 and self.queued[buffer] == 0 and self.size[buffer]:
             self.now -= self.size[buffer]
             self.size[buffer] = 0
 
-    def _share(self, made: int, source: int) -> None:
-        self.buffer[made] = self.buffer[source]
 
-    def _views(self, op: Op) -> list[int] | None:
-        """For each output the input whose buffer it shares, or None where new ones are needed."""
-        first = op.inputs[0] if op.inputs else -1
-        arrays, made = self.graph.arrays, op.outputs[0]
-        match op.name:
-            case "Transpose":
-                self.strides[made] = tuple(self.strides[first][axis] for axis in op.arguments[0])
-            case "Broadcast" | "BroadcastAxes":
-                old, strides = arrays[first].shape, self.strides[first]
-                lead = len(arrays[made].shape) - len(old)
-                self.strides[made] = (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(old, strides, strict=True))
-            case "Slice":
-                steps = op.arguments[2]
-                self.strides[made] = tuple(s * step for s, step in zip(self.strides[first], steps, strict=True))
-            case "Split":
-                for output in op.outputs:
-                    self.strides[output] = self.strides[first]
-                return [first] * len(op.outputs)
-            case "ExpandDims" | "Squeeze" | "Reshape" | "Flatten" | "Unflatten":
-                if not self._row_contiguous(first):
-                    strides = _reshaped(arrays[first].shape, self.strides[first], arrays[made].shape)
-                    if strides is None:
-                        return None
-                    self.strides[made] = strides
-            case "Depends":
-                for output, source in zip(op.outputs, op.inputs, strict=False):
-                    self.strides[output] = self.strides[source]
-                return list(op.inputs[: len(op.outputs)])
-            case "CustomTransforms":
-                sources = op.inputs[-len(op.outputs) :]
-                for output, source in zip(op.outputs, sources, strict=True):
-                    self.strides[output] = self.strides[source]
-                return list(sources)
-            case "StopGradient" | "Copy" | "View" | "Contiguous":
-                self.strides[made] = self.strides[first]
-            case _:
-                return None
-        return [first]
-
-    def _taken_over(self, op: Op) -> int | None:
-        """The input in whose place the output is computed."""
-        if op.name in UNARY or op.name in UPDATES:
-            candidates = op.inputs[:1]
-        elif op.name in BINARY:
-            candidates = op.inputs
-        else:
-            return None
-        arrays, made = self.graph.arrays, op.outputs[0]
-        for at in candidates:
-            buffer, array = self.buffer[at], arrays[at]
-            last = self.wanted[at] == 1 and self.arrays[buffer] == 1 and self.queued[buffer] == 0
-            fits = array.nbytes == arrays[made].nbytes and array.itemsize == arrays[made].itemsize
-            if last and fits and self.size[buffer] <= arrays[made].nbytes + SLACK and self._dense(at):
-                self.strides[made] = self.strides[at]
-                return at
-        if op.name in UNARY and self._dense(op.inputs[0]):
-            self.strides[made] = self.strides[op.inputs[0]]
-        return None
-
-    def _row_contiguous(self, at: int) -> bool:
-        wanted = 1
-        for n, stride in zip(reversed(self.graph.arrays[at].shape), reversed(self.strides[at]), strict=True):
-            if n != 1 and stride != wanted:
-                return False
-            wanted *= n
-        return True
-
-    def _dense(self, at: int) -> bool:
-        """Whether the elements lie without gaps, in whatever order of the axes."""
-        shape = self.graph.arrays[at].shape
-        axes = sorted((s, n) for n, s in zip(shape, self.strides[at], strict=True) if n != 1)
-        wanted = 1
-        for stride, n in axes:
-            if stride != wanted:
-                return False
-            wanted *= n
-        return True
-
-    def _plain(self, at: int) -> bool:
-        """Whether a product can read a matrix as it lies, row by row or column by column."""
-        shape, strides = self.graph.arrays[at].shape, self.strides[at]
-        if len(shape) < 2:
-            return True
-        (m, n), (rows, columns) = shape[-2:], strides[-2:]
-        return (columns == 1 and (m == 1 or rows == n)) or (rows == 1 and (n == 1 or columns == m))
+def _dispatches(op: Op) -> int:
+    """The kernels of an operation that writes."""
+    if op.name == "Concatenate":
+        return len(op.inputs)
+    return 2 if op.name in UPDATES or op.name == "AddMM" else 1
 
 
 def ordered(graph: Graph) -> list[Op]:
@@ -321,37 +231,3 @@ def _all_inputs(graph: Graph) -> Iterable[int]:
     yield from graph.outputs
     for op in graph.ops:
         yield from op.inputs
-
-
-def _row_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides, step = [], 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
-
-
-def _reshaped(shape: tuple[int, ...], strides: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The strides of a reshaped view, or None where the elements must be copied."""
-    runs: list[tuple[int, int]] = []  # axes that lie one in the other, as one: (elements, stride of the last)
-    for n, stride in zip(shape, strides, strict=True):
-        if n == 1:
-            continue
-        if runs and runs[-1][1] == stride * n:
-            runs[-1] = runs[-1][0] * n, stride
-        else:
-            runs.append((n, stride))
-    found: list[int] = []
-    at, left = 0, runs[0][0] if runs else 1
-    for n in wanted:
-        if n == 1:
-            found.append(0)
-            continue
-        if at >= len(runs) or left % n:
-            return None
-        left //= n
-        found.append(left * runs[at][1])
-        if left == 1:
-            at += 1
-            left = runs[at][0] if at < len(runs) else 1
-    return tuple(found)

@@ -7,9 +7,11 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
+from tasks.attention import backend
 from tasks.batch import Batch
 from tasks.memory.graph import Graph, trace
 from tasks.memory.parts import Parts, parts_of
+from tasks.memory.queue import queue_of
 from tasks.memory.replay import replay
 from tasks.model.dense import dense_base
 from tasks.model.family import blocks
@@ -38,7 +40,7 @@ def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch]) -> Pa
         found = []
         for batch in heaviest:
             graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW))
-            found.append((graph, replay(graph)))
+            found.append((graph, replay(graph, queue_of(backend()))))
     graph, held = max(found, key=lambda pair: pair[1].nbytes)
     base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
     return parts_of(graph, held, base=base, masters=masters, vocabulary=vocabulary(model), blocks=len(blocks(model)[1]))

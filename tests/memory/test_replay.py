@@ -6,6 +6,7 @@ import mlx.core as mx
 import pytest
 
 from tasks.memory.graph import trace
+from tasks.memory.queue import QUEUES
 from tasks.memory.replay import replay
 
 SIDE = 512
@@ -68,3 +69,15 @@ def test_a_chain_works_in_one_buffer() -> None:
 def test_the_parts_are_all_of_it() -> None:
     held = replay(trace(gradient, mx.zeros((SIDE, SIDE))))
     assert sum(buffer.nbytes for buffer in held.buffers) == held.nbytes
+
+
+def test_a_limit_keeps_the_queue_short() -> None:
+    graph = trace(products, mx.zeros((SIDE, SIDE)))
+    free, least = replay(graph).nbytes, replay(graph, limit=0).nbytes
+    assert least == pytest.approx(2 * MATRIX, rel=0.01)
+    assert least < replay(graph, limit=4 * MATRIX).nbytes <= 5 * MATRIX < free
+
+
+def test_a_gpu_runs_further_ahead() -> None:
+    graph = trace(products, mx.zeros((SIDE, SIDE)))
+    assert replay(graph, QUEUES["cuda"]).nbytes >= replay(graph).nbytes
