@@ -107,7 +107,8 @@ def run_stages(
     with within(run.window), open_run(run, folder):
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
-        agreed = lift(plan)(cache, run.model, run.lora, run.batch, run.train, run.optim, run.seed, folder / "plan.json")
+        settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
+        agreed = lift(plan)(cache, *settings, folder / "plan.json", loss=run.loss, memory=run.memory)
         write_tokens_page(cache, run.data, run.model, folder)
         recipe = Recipe(
             rule=run.lora,

@@ -35,7 +35,8 @@ def main(overrides: Sequence[str]) -> None:
     cache = tokenize.fn(run.data, run.model, TOKENS)
     make_folder(folder)
     out = folder / "plan.json"
-    agreed = plan.fn(cache, run.model, run.lora, run.batch, run.train, run.optim, run.seed, out)
+    settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
+    agreed = plan.fn(cache, *settings, out, loss=run.loss, memory=run.memory)
     shown, console = write_tokens_page(cache, run.data, run.model, folder), Console()
     show_tokens(shown, [where(example, run.data, cache) for example in shown], console)
     console.print()

@@ -11,6 +11,15 @@ from tasks.data.stats import FIRST_LINES, Remark
 from tasks.plan import Plan
 
 _BAR = 40
+PARTS = {
+    "base": "base weights",
+    "adapter": "adapter, optimizer",
+    "logits": "logits",
+    "kept": "kept for backward",
+    "working": "the block at hand",
+    "queued": "done with, queued",
+}
+"""How the parts of the peak are called."""
 
 
 def show_plan(agreed: Plan, console: Console) -> None:
@@ -105,5 +114,7 @@ def _facts(agreed: Plan) -> Table:
     facts.add_row("padding", f"{agreed.padding_share:.1%} of the positions, {agreed.layout.kind}")
     facts.add_row("adapter", f"{agreed.adapter_parameters:,} parameters on {agreed.adapter_modules} projections")
     facts.add_row("base", f"{agreed.model_type}, {agreed.base_bytes / 1e9:,.3f} GB of weights")
-    facts.add_row("training state", f"{agreed.training_bytes / 1e9:,.3f} GB beside the activations")
+    facts.add_row("peak memory", f"{agreed.peak_memory_bytes / 1e9:,.3f} GB")
+    for name, nbytes in agreed.memory.model_dump().items():
+        facts.add_row(f"  {PARTS[name]}", f"{nbytes / 1e9:,.3f} GB")
     return facts

@@ -11,16 +11,19 @@ from prefect.cache_policies import NO_CACHE
 from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
 from tasks.attention import backend, choose_way, honours_segments
-from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
+from tasks.batch import Bucketed, Packed, Padded, epoch_batches, heaviest, padding_share
 from tasks.data import SplitStats, TokenCache
 from tasks.errors import DataError
-from tasks.lora import Rule
+from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import adapted_layers, attach
+from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
+from tasks.memory import Memory, Parts
 from tasks.model import Model
 from tasks.model.family import model_type, select_projections
 from tasks.model.load import Base, load_base
 from tasks.optim import AdamW
 from tasks.settings import Train
+from tasks.step import Recipe, footprint
 from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ class Plan(Record):
         adapter_modules: projections adapted.
         adapter_parameters: numbers trained.
         training_bytes: adapter masters, gradients and optimizer moments, float32.
+        peak_memory_bytes: the most that training will hold, told from the graph of its heaviest step.
+        memory: the same in parts.
     """
 
     splits: dict[str, SplitStats]
@@ -57,18 +62,23 @@ class Plan(Record):
     adapter_modules: int
     adapter_parameters: int
     training_bytes: int
+    peak_memory_bytes: int
+    memory: Parts
 
 
 @task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
 def plan(
     cache: TokenCache,
     model: Model,
-    rule: Rule,
+    rule: LoRA | RsLoRA,
     layout: Packed | Bucketed | Padded,
     train: Train,
     optim: AdamW,
     seed: int,
     out: Path,
+    *,
+    loss: CrossEntropy | MaskedCrossEntropy | MSE = MaskedCrossEntropy(),  # noqa: B008 (frozen)
+    memory: Memory = Memory(),  # noqa: B008 (frozen)
 ) -> Plan:
     """Counts, and refuses what contradicts itself; the weights are read only to see whether packing works.
 
@@ -81,6 +91,8 @@ def plan(
         optim: whose warm-up must end before the run does.
         seed: of the order of the rows.
         out: the file to write, plan.json.
+        loss: what is summed.
+        memory: how memory is spent.
 
     Raises:
         ConfigError: the warm-up is longer than the run.
@@ -101,6 +113,10 @@ def plan(
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
     steps = train.total_steps(batches)
     optim.rate(0, steps)
+    recipe = Recipe(
+        rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=steps, seed=seed
+    )
+    parts = footprint(base.model, recipe, heaviest(rows, layout, seed=seed, batches=steps * train.accumulate))
     result = Plan(
         splits=cache.splits,
         layout=layout,
@@ -113,6 +129,8 @@ def plan(
         adapter_modules=len(adapted_layers(base.model)),
         adapter_parameters=trained,
         training_bytes=4 * 4 * trained,
+        peak_memory_bytes=parts.total,
+        memory=parts,
     )
     write_json(out, result.model_dump(mode="json"))
     log.info("%d steps over %.2f epochs, %.1f %% padding", steps, result.epochs, 100 * result.padding_share)

@@ -6,6 +6,7 @@ resuming needs nothing else.
 
 from tasks.batch.batch import Batch, make_batch
 from tasks.batch.bucketed import Bucketed
+from tasks.batch.heaviest import heaviest
 from tasks.batch.packed import Packed
 from tasks.batch.padded import Padded
 from tasks.batch.stream import Layout, Rows, batches, epoch_batches, padding_share, shapes, stream
@@ -27,6 +28,7 @@ __all__ = [
     "Rows",
     "batches",
     "epoch_batches",
+    "heaviest",
     "make_batch",
     "padding_share",
     "shapes",

@@ -106,7 +106,11 @@ def _fused(linear: nn.Module) -> Any:
         (x_ND, a, b), dy_NE, t_NR = primals, cotangents[0], outputs[1]
         dt_NR = dy_NE.astype(b.dtype) @ b.T
         dx_ND = mx.vjp(linear, [x_ND], [dy_NE])[1][0]
-        return [mx.addmm(dx_ND, dt_NR, a.T), x_ND.T @ dt_NR, t_NR.T @ dy_NE.astype(b.dtype)]
+        da, db = x_ND.T @ dt_NR, t_NR.T @ dy_NE.astype(b.dtype)
+        dx_ND = mx.depends([mx.addmm(dx_ND, dt_NR, a.T)], [da, db])[
+            0
+        ]  # or MLX leaves da and db to the end, x and dy held
+        return [dx_ND, da, db]
 
     return function
 

@@ -1,6 +1,7 @@
-"""Memory: the limits of the allocator as a context manager that restores them, and what is in use."""
+"""Memory: the allocator's limits, what is in use, and what a graph will hold at most when it is evaluated."""
 
 from tasks.memory.limits import GB, Checkpoint, Memory, limits
+from tasks.memory.parts import Parts
 from tasks.memory.usage import usage
 
-__all__ = ["GB", "Checkpoint", "Memory", "limits", "usage"]
+__all__ = ["GB", "Checkpoint", "Memory", "Parts", "limits", "usage"]

@@ -75,11 +75,15 @@ class Head:
         return not _at(self.model, self.projection.removesuffix(".as_linear")).trainable_parameters()
 
 
-def find_head(model: nn.Module, seed: int = 0) -> Head | None:
+def find_head(model: nn.Module, seed: int = 0, *, prove: bool = True) -> Head | None:
     """The model's two parts, or None where it has no clean split: compute full logits then. It never raises.
 
     Runs the model on a few random tokens, in evaluation mode, which reads every weight. Of several heads that fit, as
     when a cap is far above the probe's logits, the closest is taken, and the one that the config names if they tie.
+
+    Args:
+        seed: of the tokens.
+        prove: False computes nothing and reads no weight: the first head whose shapes fit, believed as it is.
 
     Example:
         >>> from mlx_lm.models.gemma2 import Model, ModelArgs
@@ -94,7 +98,10 @@ def find_head(model: nn.Module, seed: int = 0) -> Head | None:
     try:
         ids = mx.random.randint(0, vocabulary(model), (1, PROBE), key=mx.random.key(seed))
         logits = model(ids)  # pyright: ignore[reportCallIssue]
-        gaps = [(_gap(head.logits(h), logits), head) for head, h in _candidates(model, model, "", ids, logits)]
+        found = _candidates(model, model, "", ids, logits, prove)
+        if not prove:
+            return next((head for head, _ in found), None)
+        gaps = [(_gap(head.logits(h), logits), head) for head, h in found]
         gap, head = min(gaps, key=lambda pair: pair[0])
         return head if gap <= TOLERANCE[logits.dtype] else None
     except Exception:  # whatever an exotic model does here, full logits still work
@@ -105,20 +112,22 @@ def find_head(model: nn.Module, seed: int = 0) -> Head | None:
 
 
 def _candidates(
-    model: nn.Module, host: nn.Module, prefix: str, ids: mx.array, logits: mx.array
+    model: nn.Module, host: nn.Module, prefix: str, ids: mx.array, logits: mx.array, prove: bool
 ) -> Iterator[tuple[Head, mx.array]]:
     """Every head of the right shape in `host`, which sits at `prefix` and gives the logits; with the hidden states."""
     children = _children(host)
     for name, inner in children.items():
-        h = _attempt(inner, ids, cache=None)
+        h = _attempt(inner, ids, prove, cache=None)
         if h is None or h.shape[:-1] != ids.shape:
             continue
-        if h.shape == logits.shape and _gap(h, logits) == 0:  # the whole once more, such as `language_model`
-            yield from _candidates(model, inner, f"{prefix}{name}.", ids, logits)
+        if h.shape == logits.shape and (
+            not prove or _gap(h, logits) == 0
+        ):  # the whole once more, such as `language_model`
+            yield from _candidates(model, inner, f"{prefix}{name}.", ids, logits, prove)
             continue
         tied = [f"{name}.{key}.as_linear" for key, child in _children(inner).items() if hasattr(child, "as_linear")]
         for path in [*(key for key in children if key != name), *tied]:
-            raw = _attempt(_at(host, path), h)
+            raw = _attempt(_at(host, path), h, prove)
             if raw is not None and (raw.shape, raw.dtype) == (logits.shape, logits.dtype):
                 for scale, cap in product(_scales(host, inner), _caps(host, inner)):
                     yield Head(model, prefix + name, prefix + path, scale, cap), h
@@ -157,11 +166,12 @@ def _at(module: nn.Module, path: str) -> Any:
     return reduce(getattr, path.split("."), module)
 
 
-def _attempt(fn: Callable[..., Any], x: mx.array, **options: Any) -> mx.array | None:
-    """fn(x), computed; None where that is no array or fails, as it does for most pairs that do not belong together."""
+def _attempt(fn: Callable[..., Any], x: mx.array, compute: bool, **options: Any) -> mx.array | None:
+    """fn(x), computed if asked; None where that is no array or fails, as for most pairs that do not belong together."""
     try:
         y = fn(x, **options)
-        mx.eval(y)
+        if compute:
+            mx.eval(y)
     except Exception:
         return None
     return y if isinstance(y, mx.array) else None

@@ -35,6 +35,7 @@ class Forward:
         chunk: the most positions whose logits are alive at a time.
         split: run attention example by example in packed rows: the least work, but each set of boundaries is a graph
             of its own, so it is for steps that are not compiled.
+        alone: whether rows of one example may go blockwise; None asks the model, which reads its weights.
 
     Example:
         >>> from mlx_lm.models.qwen3 import Model, ModelArgs
@@ -52,12 +53,19 @@ class Forward:
     """
 
     def __init__(
-        self, model: nn.Module, loss: Loss, head: Head | None = None, *, chunk: int = 1024, split: bool = False
+        self,
+        model: nn.Module,
+        loss: Loss,
+        head: Head | None = None,
+        *,
+        chunk: int = 1024,
+        split: bool = False,
+        alone: bool | None = None,
     ):
         assert head is None or head.frozen, "a head that is trained needs full logits"
         self.model, self.loss, self.head, self.chunk = model, loss, head, chunk
         self.dtype, self._split = compute_dtype(model), split
-        self._alone = honours_alone(model, vocabulary(model))
+        self._alone = honours_alone(model, vocabulary(model)) if alone is None else alone
 
     def arrays(self, batch: Batch) -> Arrays:
         """The batch as arrays; positions that count are named by their place, filled up to few different numbers."""

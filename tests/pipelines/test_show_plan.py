@@ -12,6 +12,7 @@ from tasks.data import SplitStats
 from tasks.data.message import SPEAKERS
 from tasks.data.mix import SourceStats
 from tasks.data.stats import Remark, Tally, split_stats
+from tasks.memory import Parts
 from tasks.plan import Plan
 
 
@@ -39,6 +40,8 @@ def agreed() -> Plan:
         adapter_modules=7,
         adapter_parameters=4096,
         training_bytes=65536,
+        peak_memory_bytes=1_500_000_000,
+        memory=Parts(base=10**9, adapter=1, logits=2, kept=3, working=4, queued=5),
         **figures,
     )
 
@@ -48,7 +51,16 @@ def test_every_figure_fits_the_terminal(agreed: Plan, width: int) -> None:
     out = io.StringIO()
     show_plan(agreed, Console(file=out, width=width, force_terminal=True, color_system=None))
     shown = out.getvalue()
-    for figure in ("2,000", "1,050", "1,040", "1,000", "1,234", "12.5% of the positions, bucketed", "4,096 parameters"):
+    for figure in (
+        "2,000",
+        "1,050",
+        "1,040",
+        "1,000",
+        "1,234",
+        "12.5% of the positions, bucketed",
+        "4,096 parameters",
+        "1.500 GB",
+    ):
         assert figure in shown, figure
     tables = [line for line in shown.splitlines() if "│" in line or "█" in line]
     assert max(map(len, tables)) <= 80

@@ -1,0 +1,308 @@
+"""The graph of a computation: every array that it would make, with its size, without making one.
+
+MLX is lazy: a step can be built from the shapes of its inputs alone. `mx.export_function` tells the graph, with one
+gap: a custom function, which most of our step is made of. So while a graph is traced, each custom function is called
+here, forward and backward side by side, and what MLX's autograd does between them is marked by multiplications with
+numbers of their own; the marks are taken out again, and the backward put where autograd asked for it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+
+
+class Array(NamedTuple):
+    """An array of the graph: its shape and its bytes an element."""
+
+    shape: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def nbytes(self) -> int:
+        """What its buffer takes."""
+        size = self.itemsize
+        for n in self.shape:
+            size *= n
+        return size
+
+
+class Op(NamedTuple):
+    """One primitive: its name, its arguments, and the numbers of the arrays that it reads and makes."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class Graph(NamedTuple):
+    """A computation.
+
+    Attributes:
+        arrays: by number.
+        ops: in an order that can be run; those that no output needs are left out.
+        inputs: the arrays that are there before, in the order of the arguments.
+        outputs: what is asked for.
+    """
+
+    arrays: list[Array]
+    ops: list[Op]
+    inputs: list[int]
+    outputs: list[int]
+
+
+def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array) -> Graph:
+    """The graph of `fn(*inputs)`, gradients and custom functions included; nothing is computed.
+
+    Args:
+        fn: what it reads must come in as an argument; other arrays count as constants, and must be small.
+        inputs: of which only shape and dtype are looked at; they may be lazy.
+
+    Example:
+        >>> graph = trace(lambda x: [mx.grad(lambda x: mx.exp(x).sum())(x)], mx.zeros((2, 3)))
+        >>> [op.name for op in graph.ops if op.name in ("Exp", "Multiply")], graph.arrays[graph.outputs[0]].shape
+        (['Exp', 'Multiply'], (2, 3))
+    """
+    marks, records = _Marks(), list[dict[str, Any]]()
+
+    def traced(*arrays: mx.array) -> list[mx.array]:
+        outputs = list(fn(*arrays))
+        return outputs + marks.extra
+
+    with _interposed(marks):
+        mx.export_function(records.append, traced, *inputs)
+    return _spliced(records, marks)
+
+
+class _Call(NamedTuple):
+    """A custom function's call: where its marks and its backward's results are among the extra outputs."""
+
+    forward: list[tuple[float, int]]  # (mark of the output, position of what the real forward gives)
+    cotangents: list[tuple[float, float]]  # (mark of the output, mark of the placeholder of its cotangent)
+    gradients: list[tuple[float, int]]  # (mark of the input, position of its gradient)
+    constants: list[int]  # positions of the inputs without a gradient
+
+
+class _Marks:
+    """The numbers given out, the calls, and the arrays that must be told beside the outputs."""
+
+    def __init__(self) -> None:
+        self.next, self.calls, self.extra = 2.0, list[_Call](), list[mx.array]()
+
+    def number(self) -> tuple[float, mx.array]:
+        """A number that nothing else in the graph is."""
+        self.next += 1
+        return _FIRST + self.next, mx.array(_FIRST + self.next)
+
+    def tell(self, array: mx.array) -> int:
+        """The position of an array among the extra outputs."""
+        self.extra.append(array)
+        return len(self.extra) - 1
+
+
+_FIRST = 2.0**22
+"""Where the marks begin: whole numbers that float32 holds, and that no model multiplies with."""
+
+
+@contextmanager
+def _interposed(marks: _Marks) -> Iterator[None]:
+    class Custom:
+        """What stands for `mx.custom_function` meanwhile."""
+
+        def __init__(self, fn: Callable[..., Any]):
+            self._fn, self._vjp = fn, None
+
+        def vjp(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+            """The decorator of the same name."""
+            self._vjp = fn
+            return fn
+
+        def __call__(self, *args: mx.array) -> Any:
+            if self._vjp is None:
+                return self._fn(*args)
+            return _call(marks, self._fn, self._vjp, args)
+
+    def argsort(a: mx.array, /, axis: int | None = -1, **_: Any) -> mx.array:
+        return mx.sort(a, axis=axis).astype(mx.uint32)  # argsort cannot be told; as many bytes
+
+    stock = mx.gather_mm
+
+    def gather_mm(
+        a: mx.array, b: mx.array, /, lhs_indices: Any = None, rhs_indices: Any = None, **options: Any
+    ) -> mx.array:
+        def product(a: mx.array, b: mx.array) -> mx.array:
+            return stock(a, b, lhs_indices, rhs_indices, **options)
+
+        def back(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> list[mx.array]:
+            a, b = primals
+            return [
+                stock(cotangent, b.swapaxes(-1, -2), lhs_indices, rhs_indices),
+                a.sum() + mx.zeros(b.shape) + cotangent.sum(),
+            ]
+
+        custom = Custom(product)
+        custom.vjp(back)
+        return custom(a, b)
+
+    attention = mx.fast.scaled_dot_product_attention
+
+    def fused(q: mx.array, k: mx.array, v: mx.array, **options: Any) -> mx.array:
+        """Attention whose backward cannot be told: one operation that makes the three gradients' arrays."""
+        function = Custom(lambda q, k, v: attention(q, k, v, **options))
+
+        def back(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> list[mx.array]:
+            return [x + cotangent.sum() for x in primals]
+
+        function.vjp(back)
+        return function(q, k, v)
+
+    inner = mx.vjp
+
+    def vjp(fn: Callable[..., Any], primals: list[mx.array], cotangents: list[mx.array]) -> Any:
+        return inner(fn, [mx.depends([x], [x])[0] for x in primals], cotangents)  # stands for MLX's own copy of each
+
+    stand_ins = {"custom_function": Custom, "argsort": argsort, "gather_mm": gather_mm, "vjp": vjp}
+    swaps = [(mx, name, stand_in) for name, stand_in in stand_ins.items()]
+    if mx.default_device() == mx.gpu:
+        swaps.append((mx.fast, "scaled_dot_product_attention", fused))
+    before = [(place, name, getattr(place, name)) for place, name, _ in swaps]
+    try:
+        for place, name, stand_in in swaps:
+            setattr(place, name, stand_in)
+        yield
+    finally:
+        for place, name, own in before:
+            setattr(place, name, own)
+
+
+def _call(marks: _Marks, fn: Callable[..., Any], vjp: Callable[..., Any], args: tuple[mx.array, ...]) -> Any:
+    still = [mx.stop_gradient(x) for x in args]
+    given = fn(*still)
+    outputs = [given] if isinstance(given, mx.array) else list(given)
+    real = [mx.stop_gradient(y) for y in outputs]
+    smooth = [x for x in args if mx.issubdtype(x.dtype, mx.floating)]
+    sums, gradient_marks = mx.zeros(()), list[float | None]()
+    for x in args:
+        if not mx.issubdtype(x.dtype, mx.floating):
+            gradient_marks.append(None)
+            continue
+        number, mark = marks.number()
+        gradient_marks.append(number)
+        sums = sums + (x * mark.astype(x.dtype)).astype(mx.float32).sum()
+    forward, cotangents, placeholders, marked = [], [], [], []
+    for y in real:
+        number, mark = marks.number()
+        forward.append((number, marks.tell(y)))
+        through = mx.broadcast_to(sums.astype(y.dtype), y.shape) if smooth else y
+        marked.append(through * mark.astype(y.dtype))
+        cotangent, other = marks.number()
+        cotangents.append((number, cotangent))
+        placeholders.append(mx.broadcast_to(other.astype(y.dtype), y.shape))
+    alone = isinstance(given, mx.array)
+    grads = vjp(
+        still[0] if len(still) == 1 else still, placeholders[0] if alone else placeholders, real[0] if alone else real
+    )
+    grads = [grads] if isinstance(grads, mx.array) else list(grads)
+    found = [(m, marks.tell(g)) for m, g in zip(gradient_marks, grads, strict=True) if m is not None]
+    constants = [marks.tell(x) for m, x in zip(gradient_marks, still, strict=True) if m is None]
+    marks.calls.append(_Call(forward, cotangents, found, constants))
+    return marked[0] if alone else marked
+
+
+def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
+    """The graph that the records tell, without marks: each custom function between its forward and its backward."""
+    numbers, arrays = dict[str, int](), list[Array]()
+
+    def number(told: tuple[str, tuple[int, ...], mx.Dtype]) -> int:
+        name, shape, dtype = told
+        if name not in numbers:
+            numbers[name] = len(arrays)
+            arrays.append(Array(tuple(shape), dtype.size))
+        return numbers[name]
+
+    def new(like: int) -> int:
+        arrays.append(arrays[like])
+        return len(arrays) - 1
+
+    told = {record["type"]: record for record in records if record["type"] != "primitive"}
+    inputs = [number(one) for one in told["inputs"]["inputs"]]
+    outputs = [number(one) for one in told["outputs"]["outputs"]]
+    marked = dict[int, float]()
+    for name, value in told["constants"]["constants"] if "constants" in told else []:
+        at = number((name, value.shape, value.dtype))
+        if value.ndim == 0 and value.dtype == mx.float32 and value.item() > _FIRST:
+            marked[at] = value.item()
+    placeholders = {placeholder for call in marks.calls for _, placeholder in call.cotangents}
+    marked_by = {at: mark for at, mark in marked.items() if mark not in placeholders}
+    ops, forward, backward, spread = (
+        list[Op](),
+        dict[float, tuple[int, int]](),
+        dict[float, tuple[int, int]](),
+        dict[float, int](),
+    )
+    for record in records:
+        if record["type"] != "primitive":
+            continue
+        read, made = tuple(map(number, record["inputs"])), tuple(map(number, record["outputs"]))
+        name = record["name"]
+        if name in ("AsType", "Broadcast") and read[0] in marked:
+            mark = marked[read[0]]
+            marked[made[0]] = mark
+            if mark in placeholders:
+                spread[mark] = made[0]
+            else:
+                marked_by[made[0]] = mark
+        elif name == "Multiply" and read[1] in marked_by:
+            forward[marked_by[read[1]]] = read[0], made[0]
+        elif name == "Multiply" and read[0] in marked_by:
+            backward[marked_by[read[0]]] = read[1], made[0]
+        else:
+            ops.append(Op(name, tuple(record["arguments"]), read, made))
+    extra = outputs[len(outputs) - len(marks.extra) :]
+    stands = dict[int, int]()
+    for call in marks.calls:
+        if any(mark in forward for mark, _ in call.forward):
+            read = [forward[mark][0] for mark, _ in call.gradients] + [extra[at] for at in call.constants]
+            given = [extra[at] for _, at in call.forward]
+            still, made = (
+                [new(at) for at in given],
+                [forward[m][1] if m in forward else new(extra[at]) for m, at in call.forward],
+            )
+            ops += [Op("StopGradient", (), (at,), (same,)) for at, same in zip(given, still, strict=True)]
+            ops.append(Op("CustomTransforms", (), (*read, *still), tuple(made)))
+        for mark, placeholder in call.cotangents:
+            if mark in backward and placeholder in spread:
+                stands[spread[placeholder]] = backward[mark][0]
+        for mark, at in call.gradients:
+            if mark in backward:
+                stands[backward[mark][1]] = extra[at]
+
+    def true(at: int) -> int:
+        while at in stands:
+            at = stands[at]
+        return at
+
+    asked = [true(at) for at in outputs[: len(outputs) - len(marks.extra)]]
+    linked = [op._replace(inputs=tuple(map(true, op.inputs))) for op in ops]
+    return Graph(arrays, _ordered(linked, asked), inputs, asked)
+
+
+def _ordered(ops: list[Op], outputs: list[int]) -> list[Op]:
+    """The operations that the outputs need, each after those that it reads from."""
+    makers = {at: op for op in ops for at in op.outputs}
+    done, ordered = set[int](), list[Op]()
+    stack = [(at, False) for at in reversed(outputs)]
+    while stack:
+        at, ready = stack.pop()
+        op = makers.get(at)
+        if op is None or op.outputs[0] in done:
+            continue
+        if ready:
+            done.add(op.outputs[0])
+            ordered.append(op)
+            continue
+        stack.append((at, True))
+        stack += [(read, False) for read in reversed(op.inputs)]
+    return ordered

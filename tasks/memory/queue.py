@@ -1,0 +1,50 @@
+"""How far MLX runs ahead of the device: what is done with is freed only when the device has come past it.
+
+MLX hands over operations in groups and lets QUEUED groups wait. What an operation read is held until its group is
+through, so a step holds more than its arrays need, by what a few hundred operations have made. The figures are MLX's
+own (0.32.4); they are constants of its code and its environment variables, nothing is fitted.
+"""
+
+import os
+from typing import NamedTuple
+
+QUEUED = 10
+"""Groups that wait before MLX waits for one."""
+
+
+class Queue(NamedTuple):
+    """The groups of a backend.
+
+    Attributes:
+        size: dispatches, or kernels, in a group.
+        elements: that the operations of a group read, together, at most; None has no such bound.
+        views: whether an operation without a kernel of its own counts too.
+    """
+
+    size: int
+    elements: int | None = None
+    views: bool = False
+
+
+QUEUES = {
+    "cpu": Queue(size=10, views=True),
+    "cuda": Queue(size=100, elements=1000 << 20),
+    "metal": Queue(size=50, elements=50 << 20),
+}
+"""CUDA: a data-centre GPU of compute capability 9 or 10; others have smaller groups, and so hold less. Metal: its
+largest."""
+
+
+def queue_of(backend: str) -> Queue:
+    """The groups of `cpu`, `cuda` or `metal`, as MLX_MAX_OPS_PER_BUFFER and MLX_MAX_MB_PER_BUFFER change them.
+
+    Example:
+        >>> queue_of("cpu").size
+        10
+    """
+    queue = QUEUES[backend]
+    if backend == "cpu":
+        return queue
+    size = int(os.environ.get("MLX_MAX_OPS_PER_BUFFER", queue.size))
+    elements = int(os.environ.get("MLX_MAX_MB_PER_BUFFER", (queue.elements or 0) >> 20)) << 20
+    return Queue(size=size, elements=elements)

@@ -1,0 +1,80 @@
+"""What training will hold at most, told from the graph of its step before a weight is read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
+
+from tasks.attention import backend
+from tasks.batch import Batch
+from tasks.memory.graph import Graph, trace
+from tasks.memory.parts import Parts, parts_of
+from tasks.memory.queue import queue_of
+from tasks.memory.replay import replay
+from tasks.model.dense import dense_base
+from tasks.model.family import blocks
+from tasks.model.head import Head, find_head, vocabulary
+from tasks.step.forward import Forward
+from tasks.step.recipe import Recipe
+from tasks.step.update import Update, _joined, is_compiled, named
+
+WINDOW = 2
+"""Batches of an accumulated step that are looked at: a third holds what the second does."""
+
+
+def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch]) -> Parts:
+    """The most that a training holds, part by part; nothing is computed and no weight is read.
+
+    Args:
+        model: the base with the adapter attached, its arrays lazy.
+        recipe: how it is trained.
+        heaviest: the batches of the run that ask most, as `tasks.batch.heaviest` finds them.
+    """
+    before = {id(array): array.nbytes for array in named(model.parameters()).values()}
+    head = None if recipe.memory.head_chunk is None else find_head(model, prove=False)
+    with dense_base(model, recipe.memory.base):
+        now = {id(array): array.nbytes for array in named(model.parameters()).values()}
+        masters = sum(array.nbytes for array in named(model.trainable_parameters()).values())
+        found = []
+        for batch in heaviest:
+            graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW))
+            found.append((graph, replay(graph, queue_of(backend()))))
+    graph, held = max(found, key=lambda pair: pair[1].nbytes)
+    base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
+    return parts_of(graph, held, base=base, masters=masters, vocabulary=vocabulary(model), blocks=len(blocks(model)[1]))
+
+
+def step_graph(model: nn.Module, recipe: Recipe, head: Head | None, window: Sequence[Batch]) -> Graph:
+    """The graph of one training step of a model with adapters, whose arrays may be lazy: none is computed.
+
+    Args:
+        model: the base with the adapter attached, its quantized layers as training will have them.
+        recipe: how it is trained.
+        head: the model's two parts, or None for full logits.
+        window: the batches of the step.
+    """
+    chunk, split = recipe.memory.head_chunk or 1, not is_compiled(recipe.train)
+    forward = Forward(model, recipe.loss, head, chunk=chunk, split=split, alone=True)
+    update = Update(forward, recipe.optim, checkpoint=recipe.memory.checkpoint)
+    masters: Any = model.trainable_parameters()
+    before: Any = model.parameters()
+    frozen = {name: array for name, array in named(before).items() if name not in named(masters)}
+    batches = [forward.arrays(batch) for batch in window]
+    arrays = [{name: array for name, array in batch.items() if name != "boundaries"} for batch in batches]
+    given: Any = tree_flatten([frozen, _joined(masters), update.start(masters), arrays, mx.random.key(0)])
+    names = [name for name, _ in given]
+
+    def step(*flat: mx.array) -> list[mx.array]:
+        frozen, vector, state, arrays, key = tree_unflatten(list(zip(names, flat, strict=True)))  # type: ignore[misc]
+        model.update(tree_unflatten(list(frozen.items())))
+        update._held = masters, vector  # as after a step
+        window = [{**batch, **own} for batch, own in zip(batches, arrays, strict=True)]
+        done: Any = tree_flatten(list(update(masters, state, window, key, 1e-3)))
+        return [array for _, array in done]
+
+    try:
+        return trace(step, *(array for _, array in given))
+    finally:
+        model.update(before)

@@ -1,0 +1,17 @@
+import mlx.core as mx
+
+from tasks.memory.graph import trace
+from tasks.memory.parts import parts_of
+from tasks.memory.replay import replay
+
+
+def test_the_parts_are_the_peak_and_logits_are_told_by_their_width() -> None:
+    def step(h: mx.array, w: mx.array) -> list[mx.array]:
+        return [mx.grad(lambda h: mx.logsumexp(mx.tanh(h) @ w, axis=-1).sum())(h)]
+
+    graph = trace(step, mx.zeros((64, 32)), mx.zeros((32, 1000)))
+    held = replay(graph)
+    parts = parts_of(graph, held, base=7, masters=5, vocabulary=1000, blocks=1)
+    assert (parts.base, parts.adapter) == (7, 20)
+    assert parts.logits >= 64 * 1000 * 4
+    assert parts.total == 27 + held.nbytes

@@ -1,0 +1,90 @@
+"""The prediction against the peak of real training: never under, little over, and nothing read to make it."""
+
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from tasks.batch import Bucketed, Packed, Padded, heaviest
+from tasks.lora import LoRA
+from tasks.lora.attach import attach
+from tasks.memory import Memory, limits
+from tasks.model.dense import dense_base
+from tasks.model.family import select_projections
+from tasks.settings import Train
+from tasks.step import Fit, footprint
+from tests.bench.rows import BenchRows
+from tests.tiny import tiny_model
+from tests.training import recipe
+
+SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32}
+
+
+def model_of(family: str, rank: int, **changes: Any) -> Any:
+    model = tiny_model(family, **{**SIZES, **changes})
+    attach(model, select_projections(model, ["all"]), rank=rank, scale=2.0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("family", "lengths", "changes"),
+    [
+        ("qwen3", (512,) * 3, {}),
+        ("qwen3", (512,) * 3, {"memory": Memory(checkpoint="all")}),
+        ("llama", (300, 200, 90, 30, 250, 100) * 2, {"layout": Packed(tokens=512)}),
+        ("gemma3_text", (256,) * 8, {"layout": Padded(size=4)}),
+        ("qwen3_moe", (384,) * 3, {"memory": Memory(checkpoint="attention", head_chunk=64)}),
+        ("qwen3", (128,) * 4, {"rank": 64, "train": Train(accumulate=2)}),
+    ],
+    ids=repr,
+)
+def test_it_is_never_under_and_little_over(
+    family: str, lengths: tuple[int, ...], changes: dict[str, Any], tmp_path: Path
+) -> None:
+    rank = changes.pop("rank", 4) if "rank" in changes else 4
+    how = recipe(**{"layout": Bucketed(tokens=512), "rule": LoRA(rank=rank), **changes})
+    rows = BenchRows(np.array(lengths) + 1, 256)
+    model = model_of(family, rank)
+    told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)).total
+    mx.eval(model.parameters())
+    mx.synchronize()
+    mx.clear_cache()
+    mx.reset_peak_memory()
+    before = mx.get_active_memory() - sum(a.nbytes for _, a in _arrays(model))
+    with limits(how.memory), dense_base(model, how.memory.base):
+        Fit(model, rows, None, how, tmp_path).run([])
+    real = mx.get_peak_memory() - before
+    assert real <= told <= 1.2 * real
+
+
+def test_no_weight_is_read() -> None:
+    mx.synchronize()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    model = model_of("qwen3", 8, hidden_size=4096, intermediate_size=8192, vocab_size=50_000)
+    rows = BenchRows(np.array([2048] * 2), 256)
+    how = recipe(layout=Packed(tokens=2048), rule=LoRA(rank=8))
+    told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2))
+    assert told.base > 10**9
+    assert told.total > told.base + told.adapter
+    assert mx.get_peak_memory() - before < 10**7
+
+
+def test_more_memory_saved_is_less_memory_told() -> None:
+    rows = BenchRows(np.array([512] * 3), 256)
+    model = model_of("qwen3", 4)
+
+    def told(**settings: Any) -> int:
+        how = recipe(layout=Packed(tokens=512), memory=Memory(**settings))
+        return footprint(model, how, heaviest(rows, how.layout, seed=0, batches=3)).total
+
+    assert told(checkpoint="all") < told(checkpoint=2) < told(checkpoint="none")
+    assert told(checkpoint="mlp") < told()
+
+
+def _arrays(model: Any) -> list[tuple[str, mx.array]]:
+    from mlx.utils import tree_flatten
+
+    return tree_flatten(model.parameters())  # type: ignore[return-value]
