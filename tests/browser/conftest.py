@@ -73,8 +73,8 @@ def start_server(home: Path, *, recipe: bool) -> tuple[dict[str, str], subproces
     environment |= {"PREFECT_HOME": str(home), "GRAFTLINE_GPU_LOCK": str(home / "gpu.lock")}
     if recipe:
         (home / "secret").write_text(SECRET)
-        script = f"set -a; . <(sed s/4200/{port}/ examples/server/server.env); env -0"
-        secret = {"GRAFTLINE_SERVER_SECRET": str(home / "secret")}
+        script = "set -a; . examples/server/server.env; env -0"
+        secret = {"GRAFTLINE_SERVER_SECRET": str(home / "secret"), "GRAFTLINE_PORT": str(port)}
         told = subprocess.run(
             ["bash", "-c", script], cwd=ROOT, env=environment | secret, capture_output=True, check=True
         )
