@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 import hydra
 
-from pipelines.config import CONF, compose_plain, job_overrides, lenient, without_sweeps
+from pipelines.config import CONF, compose_plain, job_overrides, lenient, multirun_folder, without_sweeps
+from pipelines.multirun import Job, own_folder, summarize
 from tasks.errors import GraftlineError, Interrupted
 
 Check = Callable[[Sequence[str]], Any]
@@ -77,10 +78,15 @@ def _run(module: str, check: Check, overrides: Sequence[str]) -> None:
 
 def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
     """Hydra parses the flags; each job comes back as its list of overrides."""
+    jobs: list[Job] = []  # of a multirun
 
     def job(_: Any) -> None:
+        overrides = job_overrides()
+        if module == "pipelines.finetune" and (folder := multirun_folder()):
+            jobs.append(own_folder(overrides, folder))
+            overrides = jobs[-1].overrides
         try:
-            _run(module, check, job_overrides())
+            _run(module, check, overrides)
         except GraftlineError as error:
             _say(error)
             sys.exit(_code(error))  # Hydra prints a traceback for an exception, none for an exit
@@ -92,7 +98,11 @@ def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
         sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
     elif line := os.environ.get("COMP_LINE"):  # Hydra knows `python FILE` and `APP`, not `python -m MODULE`
         os.environ["COMP_LINE"] = re.sub(r"^.*?-m\s+pipelines\.\w+", "graftline", line)
-    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+    try:
+        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+    finally:
+        if jobs:
+            summarize(jobs)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, Field, ValidationError
@@ -100,6 +101,12 @@ def job_overrides() -> list[str]:
     task = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     assert isinstance(task, list)
     return [str(override) for override in task]
+
+
+def multirun_folder() -> Path | None:
+    """The folder of the job that Hydra calls back for, within that of its multirun; None in a run of one job."""
+    settings = HydraConfig.get()
+    return Path(settings.runtime.output_dir) if settings.mode == RunMode.MULTIRUN else None
 
 
 def without_sweeps(overrides: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from prefect import flow
+from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
@@ -86,7 +87,10 @@ def main(overrides: Sequence[str]) -> None:
             return [o.partition("=")[2] for o in overrides if o.startswith(f"+{group}=")]
 
         rest = [o for o in overrides if not o.startswith(("+sweep=", "+experiment="))]
-        report = sweep(sweep=of("sweep")[-1], experiment=[*of("experiment"), "none"][0], overrides=rest)
+        try:
+            report = sweep(sweep=of("sweep")[-1], experiment=[*of("experiment"), "none"][0], overrides=rest)
+        except CancelledRun as paused:
+            raise Paused(str(paused)) from None
     else:
         show_log()
         report = work(search, lambda stage: stage.fn)

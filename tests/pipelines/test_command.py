@@ -125,7 +125,28 @@ def test_a_blas_that_is_not_there_is_one_line() -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_multirun_runs_each(tmp_path: Path) -> None:
+def test_multirun_runs_each_in_one_folder_with_a_summary(tmp_path: Path) -> None:
+    done = _command(
+        "finetune",
+        "-m",
+        *QUICK,
+        "orchestrate=false",
+        "train.steps=1",
+        "lora=glob(*)",
+        "lora.rank=range(2,6,2)",
+        f"hydra.sweep.dir={tmp_path}/all",
+        GRAFTLINE_GPU_LOCK=str(tmp_path / "lock"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.parent.name for path in (tmp_path / "all").glob("*/report.json")) == ["0", "1", "2", "3"]
+    lines = (tmp_path / "all" / "summary.md").read_text().splitlines()
+    assert lines[2].startswith("| run | lora | lora.rank | status | held-out loss |")
+    tried = [tuple(cell.strip() for cell in line.split("|")[2:5]) for line in lines[4:]]
+    assert tried == [(rule, rank, "verified") for rule in ("lora", "rslora") for rank in ("2", "4")]
+    assert f"{tmp_path}/all/summary.md" in done.stdout
+
+
+def test_multirun_takes_a_folder_of_ones_own(tmp_path: Path) -> None:
     done = _command(
         "finetune",
         "-m",
@@ -134,17 +155,22 @@ def test_multirun_runs_each(tmp_path: Path) -> None:
         "train.steps=1",
         "lora.rank=2,4",
         f"run_dir={tmp_path}/${{lora.rank}}",
+        f"hydra.sweep.dir={tmp_path}/all",
         GRAFTLINE_GPU_LOCK=str(tmp_path / "lock"),
     )
     assert done.returncode == 0, done.stderr
     assert sorted(path.parent.name for path in tmp_path.glob("*/report.json")) == ["2", "4"]
+    assert (tmp_path / "all" / "summary.md").read_text().count("| verified |") == 2
 
 
 def test_multirun_stops_at_the_first_mistake(tmp_path: Path) -> None:
-    done = _command("finetune", "-m", *QUICK, "orchestrate=false", "lora.rank=0,4", f"run_dir={tmp_path / 'run'}")
+    done = _command(
+        "finetune", "-m", *QUICK, "orchestrate=false", "lora.rank=0,4", f"hydra.sweep.dir={tmp_path / 'run'}"
+    )
     assert done.returncode == 1
     assert "error: lora.rank=0" in done.stderr
-    assert not (tmp_path / "run").exists()
+    assert "| not finished |" in (tmp_path / "run" / "summary.md").read_text()
+    assert not [*tmp_path.glob("run/*/config.yaml")]
 
 
 def test_a_crash_says_what_was_being_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
