@@ -19,6 +19,11 @@ def make_folder(path: Path) -> list[Path]:
         path.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=path).close()
     except FileExistsError:
+        if path.is_symlink() and not path.exists():
+            there = os.readlink(path)
+            raise RunError(
+                f"run_dir={path} is a link to {there}, which is not there; make it, or name another"
+            ) from None
         raise RunError(f"run_dir={path} is a file; name a folder") from None
     except NotADirectoryError:
         parent = next(folder for folder in path.parents if folder.exists() and not folder.is_dir())
