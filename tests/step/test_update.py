@@ -1,10 +1,10 @@
-"""The law of the step: plain, gathered, packed, checkpointed, accumulated, compiled: one update, within rounding."""
+"""One update: its gradient clipped and applied once, dropout by its key, and nothing done where it is not sound."""
 
 import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-from tasks.batch import Bucketed, Packed, Padded, batches
+from tasks.batch import Packed, Padded, batches
 from tasks.errors import RunError
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
@@ -32,43 +32,20 @@ def _updated(
     return done, named(done.masters)
 
 
-WAYS = {
-    "gathered": (Padded(size=3), {}),
-    "bucketed": (Bucketed(tokens=128), {}),
-    "packed": (Packed(tokens=64), {}),
-    "packed rows": (Packed(tokens=64, size=2), {}),
-    "split": (Packed(tokens=64, size=2), {"split": True}),
-    "split and checkpointed": (Packed(tokens=64), {"split": True, "checkpoint": "all"}),
-    "checkpointed": (Packed(tokens=64), {"checkpoint": "all"}),
-}
-
-
-@pytest.mark.parametrize("way", sorted(WAYS))
-@pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "llama", "qwen3_moe"])
-def test_every_way_is_the_plain_step(family, way):
-    plain, expected = _updated(family, Padded(size=3), head=False)
-    layout, options = WAYS[way]
-    done, masters = _updated(family, layout, head=True, **options)
-    assert float(done.loss.mean) == pytest.approx(float(plain.loss.mean), rel=1e-5)
+def test_a_packed_window_makes_the_update_of_a_padded_one():
+    plain, expected = _updated("qwen3", Padded(size=3), head=False)
+    done, masters = _updated("qwen3", Packed(tokens=64), head=True)
     assert float(done.loss.count) == float(plain.loss.count)
     assert float(done.norm) == pytest.approx(float(plain.norm), rel=1e-5)
     for name, array in masters.items():
         assert mx.allclose(array, expected[name], rtol=1e-5, atol=1e-6), name
 
 
-@pytest.mark.flow  # MLX compiles with g++ on a CPU: seconds
-@pytest.mark.parametrize("checkpoint", ["none", "all"])
-def test_the_compiled_step_is_the_eager_one(checkpoint):
-    eager, expected = _updated("qwen3", Packed(tokens=64), head=True, checkpoint=checkpoint)
-    done, masters = _updated("qwen3", Packed(tokens=64), head=True, checkpoint=checkpoint, compile=True)
-    assert float(done.loss.mean) == pytest.approx(float(eager.loss.mean), rel=1e-6)
-    assert all(mx.allclose(array, expected[name], rtol=1e-5, atol=1e-6) for name, array in masters.items())
-
-
-def test_dropout_is_the_key_s_and_safe_under_checkpointing():
+@pytest.mark.parametrize("checkpoint", ["attention", "mlp", "all", 2])
+def test_dropout_is_the_key_s_and_safe_under_checkpointing(checkpoint):
     _, plain = _updated("qwen3", Padded(size=3), head=True, dropout=0.3)
     _, again = _updated("qwen3", Padded(size=3), head=True, dropout=0.3)
-    _, recomputed = _updated("qwen3", Padded(size=3), head=True, dropout=0.3, checkpoint="all")
+    _, recomputed = _updated("qwen3", Padded(size=3), head=True, dropout=0.3, checkpoint=checkpoint)
     _, without = _updated("qwen3", Padded(size=3), head=True)
     assert all(mx.array_equal(plain[name], again[name]) for name in plain)
     assert all(mx.allclose(plain[name], recomputed[name], rtol=1e-5, atol=1e-6) for name in plain)
