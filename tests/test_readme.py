@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.adapter_argument import with_adapter
 from pipelines.preflight import preflight
+from pipelines.search.check import check
 from tasks.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +47,8 @@ def test_every_command_composes(module: str, arguments: list[str]) -> None:
         # The adapter is made by the command above it in the README; here it is only not there yet.
         with pytest.raises(ConfigError, match="there is no such directory"):
             with_adapter(overrides, held_out=module == "evaluate")
+    elif module == "sweep":
+        check(overrides)
     elif module != "serve":
         preflight(overrides)
 

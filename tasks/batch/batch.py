@@ -27,6 +27,7 @@ class Batch(NamedTuple):
         real_BT: 1 where the target is a token of the row, float32; 0 where padded.
         segments_BT: which example of its row a position belongs to, int32, counted from 1; 0 where padded.
         examples: the index of each example, row after row.
+        packed: whether rows may hold several examples, so that attention must be kept inside each.
     """
 
     inputs_BT: np.ndarray
@@ -35,11 +36,7 @@ class Batch(NamedTuple):
     real_BT: np.ndarray
     segments_BT: np.ndarray
     examples: tuple[int, ...]
-
-    @property
-    def packed(self) -> bool:
-        """Whether a row holds more than one example, so that attention must be kept inside each."""
-        return bool(self.segments_BT.max(initial=0) > 1)
+    packed: bool
 
     @property
     def tokens(self) -> int:
@@ -67,13 +64,16 @@ def padded_width(length: int) -> int:
     return -(-positions(length) // WIDTH) * WIDTH
 
 
-def make_batch(rows: Sequence[Sequence[Example]], examples: Iterable[int], width: int | None = None) -> Batch:
+def make_batch(
+    rows: Sequence[Sequence[Example]], examples: Iterable[int], width: int | None = None, *, packed: bool | None = None
+) -> Batch:
     """Lays examples one after another in their rows, and the rows under each other.
 
     Args:
         rows: the examples of each row; a row without any is all padding.
         examples: their indexes, row after row.
         width: positions of a row; None takes the fullest row's, rounded up.
+        packed: what the batch says of itself; None looks whether a row has several examples.
 
     Example:
         >>> one, two = (np.array([5, 6, 7]), np.array([0.0, 0.0, 1.0])), (np.array([8, 9]), np.array([0.0, 1.0]))
@@ -93,4 +93,5 @@ def make_batch(rows: Sequence[Sequence[Example]], examples: Iterable[int], width
             inputs[b, here], targets[b, here], weights[b, here], real[b, here] = ids[:-1], ids[1:], weight[1:], 1
             segments[b, here] = segment
             at += positions(len(ids))
-    return Batch(inputs, targets, weights, real, segments, tuple(examples))
+    packed = any(len(row) > 1 for row in rows) if packed is None else packed
+    return Batch(inputs, targets, weights, real, segments, tuple(examples), packed)

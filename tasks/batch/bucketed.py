@@ -1,7 +1,7 @@
 """Rows of like length together, a token budget a batch: little padding, no mask, and few shapes."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ class Bucketed(Record):
         tokens: positions a batch, padding included; a longer row is a batch of its own.
     """
 
+    packs: ClassVar[bool] = False
     kind: Literal["bucketed"] = "bucketed"
     tokens: Annotated[int, Field(ge=1)] = 2048
 
@@ -36,7 +37,7 @@ class Bucketed(Record):
             batches += [rows[i : i + size] for i in range(0, len(rows), size)]
         return [batches[i] for i in rng.permutation(len(batches)).tolist()]
 
-    def width(self, filled: int) -> int:
+    def width(self, filled: int, longest: int = 0) -> int:
         """The width of a row's bucket: multiples of WIDTH up to 8 of them, then four buckets to a doubling."""
         width = padded_width(1 + filled)
         step = WIDTH

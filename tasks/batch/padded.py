@@ -1,7 +1,7 @@
 """A fixed number of rows a batch, in random order, padded to the longest: what most tools do, kept for comparison."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ class Padded(Record):
         size: rows a batch; the last batch of an epoch holds what is left.
     """
 
+    packs: ClassVar[bool] = False
     kind: Literal["padded"] = "padded"
     size: Annotated[int, Field(ge=1)] = 8
 
@@ -31,6 +32,6 @@ class Padded(Record):
         rows = [[index] for index in rng.permutation(len(lengths)).tolist()]
         return [rows[i : i + self.size] for i in range(0, len(rows), self.size)]
 
-    def width(self, filled: int) -> int:
+    def width(self, filled: int, longest: int = 0) -> int:
         """The width of a batch whose fullest row has `filled` positions."""
         return padded_width(1 + filled)

@@ -1,7 +1,7 @@
 """Epoch after epoch of batches under a layout, from any position: what training walks along."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -9,14 +9,16 @@ from tasks.batch.batch import Batch, make_batch, positions
 
 
 class Layout(Protocol):
-    """A layout decides which examples share a batch."""
+    """A layout decides which examples share a batch; `packs` says whether several may share a row."""
+
+    packs: ClassVar[bool]
 
     def plan(self, lengths: Sequence[int], rng: np.random.Generator) -> list[list[list[int]]]:
         """The examples of each row of each batch of one epoch; each example once."""
         ...
 
-    def width(self, filled: int) -> int:
-        """Positions of each row of a batch whose fullest row has `filled` of them."""
+    def width(self, filled: int, longest: int) -> int:
+        """Positions of the rows of a batch whose fullest row has `filled`, and no example more than `longest`."""
         ...
 
 
@@ -79,9 +81,11 @@ def shapes(rows: Rows, layout: Layout, *, seed: int) -> set[tuple[int, int]]:
 
 
 def _width(lengths: np.ndarray, layout: Layout, batch: list[list[int]]) -> int:
-    return layout.width(max(sum(positions(int(lengths[i])) for i in row) for row in batch))
+    filled = max(sum(positions(int(lengths[i])) for i in row) for row in batch)
+    return layout.width(filled, positions(int(lengths.max())))
 
 
 def _lay(rows: Rows, layout: Layout, batch: list[list[int]]) -> Batch:
     laid = [[(rows.ids(i), rows.weights(i)) for i in row] for row in batch]
-    return make_batch(laid, [i for row in batch for i in row], _width(rows.lengths, layout, batch))
+    examples = [i for row in batch for i in row]
+    return make_batch(laid, examples, _width(rows.lengths, layout, batch), packed=layout.packs)

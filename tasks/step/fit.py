@@ -23,7 +23,7 @@ from tasks.model.family import model_type
 from tasks.model.head import find_head
 from tasks.sink import Counters, Durable, Sink
 from tasks.step.feed import Feed, Handed
-from tasks.step.forward import Forward
+from tasks.step.forward import Forward, usual_share
 from tasks.step.recipe import Recipe
 from tasks.step.state import State, States
 from tasks.step.update import Update, is_compiled
@@ -68,7 +68,7 @@ class Fit:
             )
         self._model, self._valid, self._recipe, self._out = model, valid, recipe, out
         compiled = is_compiled(recipe.train)
-        self._forward = _forward(model, recipe, split=not compiled)
+        self._forward = _forward(model, recipe, usual_share(rows, recipe.loss) if compiled else None)
         update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
         self._states = States(model, update, recipe, out, origin or {})
         self._feed = Feed(self._forward, update, rows, recipe)
@@ -220,11 +220,11 @@ class Fit:
         self._began = time.perf_counter()
 
 
-def _forward(model: nn.Module, recipe: Recipe, *, split: bool) -> Forward:
+def _forward(model: nn.Module, recipe: Recipe, usual: float | None) -> Forward:
     """How losses are computed: at the positions that count if the model has a head that can be taken apart."""
     chunk = recipe.memory.head_chunk
     head = find_head(model) if chunk is not None else None
     if chunk is not None and (head is None or not head.frozen):
         log.info("the %s model has no head of its own; logits are computed at every position", model_type(model))
         head = None
-    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=split)
+    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=usual is None, usual=usual)

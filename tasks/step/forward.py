@@ -5,6 +5,7 @@ states are gathered at the positions that the loss counts, and go through the he
 logits are computed. Rows that hold several examples get an attention that keeps to each.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -15,11 +16,14 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from tasks.attention import alone_cache, backend, choose_way, honours_alone, packed_cache, segment_attention
-from tasks.batch import Batch
+from tasks.batch import Batch, Rows
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
 from tasks.model.head import Head, vocabulary
 from tasks.model.unpacked import unpacked_products
+
+SAMPLE = 256
+"""Rows that are looked at for how much of them is supervised."""
 
 Arrays = dict[str, Any]
 """A batch as MLX arrays, by name; which names there are says how its loss is computed. `boundaries` is a tuple."""
@@ -35,6 +39,8 @@ class Forward:
         chunk: the most positions whose logits are alive at a time.
         split: run attention example by example in packed rows: the least work, but each set of boundaries is a graph
             of its own, so it is for steps that are not compiled.
+        usual: the share of a batch's positions that are made room for at the head where no more count, and else all,
+            so that a compiled step has two graphs a shape; None makes room for those that count. See `usual_share`.
         alone: whether rows of one example may go blockwise; None asks the model, which reads its weights.
 
     Example:
@@ -60,15 +66,16 @@ class Forward:
         *,
         chunk: int = 1024,
         split: bool = False,
+        usual: float | None = None,
         alone: bool | None = None,
     ):
         assert head is None or head.frozen, "a head that is trained needs full logits"
         self.model, self.loss, self.head, self.chunk = model, loss, head, chunk
-        self.dtype, self._split = compute_dtype(model), split
+        self.dtype, self._split, self._usual = compute_dtype(model), split, usual
         self._alone = honours_alone(model, vocabulary(model)) if alone is None else alone
 
     def arrays(self, batch: Batch) -> Arrays:
-        """The batch as arrays; positions that count are named by their place, filled up to few different numbers."""
+        """The batch as arrays; positions that count are named by their place, filled up to `usual`."""
         weights_BT = batch.weights_BT if self.loss.supervised_only else batch.real_BT
         arrays: Arrays = {"inputs": mx.array(batch.inputs_BT)}
         if batch.packed:
@@ -78,7 +85,7 @@ class Forward:
         if self.head is None:
             return {**arrays, "targets": mx.array(batch.targets_BT), "weights": mx.array(weights_BT)}
         counted = np.flatnonzero(weights_BT)
-        index_N = np.zeros(_filled(len(counted), weights_BT.size), np.int32)
+        index_N = np.zeros(_filled(len(counted), weights_BT.size, self._usual), np.int32)
         index_N[: len(counted)] = counted
         weights_N = weights_BT.reshape(-1)[index_N]
         weights_N[len(counted) :] = 0
@@ -144,7 +151,28 @@ def _boundaries(segments_T: np.ndarray) -> tuple[int, ...]:
     return (0, *(int(i) + 1 for i in np.flatnonzero(np.diff(segments_T))), len(segments_T))
 
 
-def _filled(count: int, positions: int) -> int:
-    """`count` rounded up to an eighth of the positions, so that batches of one shape have few different counts."""
-    eighth = max(1, positions // 8)
-    return max(1, -(-count // eighth)) * eighth
+def usual_share(rows: Rows, loss: Loss) -> float:
+    """The share of positions that hardly any batch of these rows exceeds in positions that count, of SAMPLE of them.
+
+    Example:
+        >>> from tasks.loss import MaskedCrossEntropy
+        >>> class Half(list):
+        ...     lengths = np.full(50, 100)
+        ...     weights = staticmethod(lambda _: np.arange(100) % 2)
+        >>> usual_share(Half(range(50)), MaskedCrossEntropy())
+        0.6875
+    """
+    if not loss.supervised_only:
+        return 1.0
+    taken = np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int)).tolist()
+    counted = sum(np.count_nonzero(rows.weights(i)[1:]) for i in taken)
+    share = counted / max(1, sum(int(rows.lengths[i]) - 1 for i in taken))
+    return min(1.0, math.ceil(16 * 1.25 * share) / 16)
+
+
+def _filled(count: int, positions: int, usual: float | None) -> int:
+    """Room for `count` positions of a batch: see `Forward`."""
+    if usual is None:
+        return max(1, count)
+    most = max(1, round(usual * positions))
+    return most if count <= most else positions

@@ -18,9 +18,9 @@ def test_every_example_once_in_rows_that_hold_them(lengths, tokens, size, seed):
     assert sorted(i for batch in plan for row in batch for i in row) == list(range(len(lengths)))
     for batch in plan:
         filled = [sum(positions(lengths[i]) for i in row) for row in batch]
-        width = layout.width(max(filled))
+        width = layout.width(max(filled), positions(max(lengths)))
+        assert max(filled) <= width
         assert len(batch) == max(1, size * tokens // width)
-        assert width == tokens or all(len(row) <= 1 for row in batch)
 
 
 @given(lengths, widths)
@@ -37,8 +37,16 @@ def test_the_order_is_the_generator_s():
     assert plans[0] == plans[1] != plans[2]
 
 
-def test_a_wide_row_doubles():
-    assert [Packed(tokens=64).width(n) for n in (1, 64, 65, 128, 129, 1000)] == [64, 64, 128, 128, 256, 1024]
+def test_a_wide_row_holds_the_longest_of_all():
+    assert [Packed(tokens=64).width(n, n) for n in (1, 64, 65, 128, 129, 1000)] == [64, 64, 128, 128, 256, 1024]
+    assert [Packed(tokens=64).width(n, 300) for n in (1, 64, 65, 300)] == [64, 64, 512, 512]
+
+
+def test_wide_rows_are_filled_up_too():
+    lengths = [301, *[33] * 9, 289]  # rows of 512: 300 + 6 x 32, and 288 + 3 x 32
+    plan = Packed(tokens=64).plan(lengths, np.random.default_rng(0))
+    filled = sorted(sum(positions(lengths[i]) for i in row) for batch in plan for row in batch)
+    assert filled == [288 + 3 * 32, 300 + 6 * 32]
 
 
 @pytest.mark.parametrize("wrong", [{"tokens": 0}, {"tokens": 100}, {"size": 0}, {"kind": "padded"}], ids=str)

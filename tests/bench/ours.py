@@ -13,6 +13,7 @@ from tasks.memory import Checkpoint
 from tasks.model.head import find_head
 from tasks.optim import AdamW
 from tasks.step import Forward, Update
+from tasks.step.forward import usual_share
 from tests.bench.rows import BenchRows
 
 FULL = 0.75
@@ -60,7 +61,8 @@ class Ours:
         compiled = mx.default_device() == mx.gpu if compile is None else compile
         head = None if chunk is None else find_head(model)
         assert chunk is None or head is not None
-        self.forward = Forward(model, MaskedCrossEntropy(), head, chunk=chunk or 1, split=not compiled)
+        share = usual_share(rows, MaskedCrossEntropy()) if compiled else None
+        self.forward = Forward(model, MaskedCrossEntropy(), head, chunk=chunk or 1, split=not compiled, usual=share)
         self.update = Update(self.forward, AdamW(lr=1e-5), checkpoint=checkpoint, compile=compiled)
         self.masters: Any = model.trainable_parameters()
         self.state = self.update.start(self.masters)

@@ -1,5 +1,6 @@
 """One law: whatever the layout and the way, the loss and its gradients are those of full logits on padded rows."""
 
+from collections import Counter
 from itertools import product
 
 import mlx.core as mx
@@ -11,7 +12,7 @@ from tasks.loss import LOSSES, CrossEntropy, MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.optim import AdamW
 from tasks.step import Forward, Update
-from tasks.step.forward import _filled, compute_dtype
+from tasks.step.forward import _filled, compute_dtype, usual_share
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
 
@@ -42,7 +43,7 @@ def test_gathered_arrays_hold_each_target_that_counts_once():
     at = arrays["index"][counted]
     assert len(set(at.tolist())) == len(at)
     np.testing.assert_array_equal(arrays["targets"][counted], batch.targets_BT.reshape(-1)[at])
-    assert len(arrays["index"]) == _filled(batch.supervised_tokens, batch.weights_BT.size)
+    assert len(arrays["index"]) == batch.supervised_tokens
     assert "segments" not in arrays
 
 
@@ -53,9 +54,38 @@ def test_every_real_token_counts_where_the_loss_says_so():
     assert float(fast["weights"].sum()) == batch.real_BT.sum()
 
 
-def test_counts_are_filled_to_few_numbers():
-    assert {_filled(n, 1024) for n in range(1025)} == set(range(128, 1025, 128))
-    assert _filled(0, 3) == 1
+def test_counts_are_filled_to_two_numbers():
+    assert {_filled(n, 1024, 0.25) for n in range(257)} == {256}
+    assert {_filled(n, 1024, 0.25) for n in range(257, 1025)} == {1024}
+    assert (_filled(0, 3, None), _filled(2, 3, None), _filled(0, 3, 0.1)) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("longest", [2048, 8192])
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("share", [None, 0.1, 0.5])
+def test_a_default_run_has_at_most_four_shapes(longest, size, share):
+    """Chat-like lengths, and where `longest` is beyond a row a tail of them; each row supervised to another extent."""
+    draw = np.random.default_rng(0)
+    lengths = np.clip(draw.lognormal(np.log(190), 0.8, 1500), 16, 2048).astype(int).tolist()
+    lengths += [] if longest == 2048 else [2500, 3000, 3001, 4100, 5000, 7000, 8192]
+    shares = np.clip(draw.beta(1, 1 / (share or 0.5) - 1, len(lengths)), 0.02, 1)
+
+    class Some(MemoryRows):
+        def ids(self, index):
+            return super().ids(index) % 300
+
+        def weights(self, index):
+            return (np.arange(lengths[index]) >= (1 - shares[index]) * lengths[index]).astype(np.float32)
+
+    model, rows = tiny_model("qwen3", num_hidden_layers=1), Some(lengths)
+    loss = CrossEntropy() if share is None else MaskedCrossEntropy()
+    forward = Forward(model, loss, find_head(model), usual=usual_share(rows, loss))
+    seen = Counter()
+    for batch in batches(rows, Packed(tokens=2048, size=size), seed=0):
+        arrays = forward.arrays(batch)
+        seen[(arrays["inputs"].shape, arrays["targets"].shape, "segments" in arrays)] += 1
+    assert len(seen) <= 4, seen
+    assert seen.most_common(1)[0][1] > 0.5 * seen.total()
 
 
 def test_a_model_computes_in_the_dtype_of_its_base():
