@@ -43,6 +43,7 @@ def history(axes: Axes, report: dict[str, Any]) -> None:
         if marked := [row["number"] for row in report["trials"] if row["state"] == state]:
             axes.plot(marked, [0.02] * len(marked), "x", ms=4, color=COLOURS[state], label=state, transform=_foot(axes))
     axes.set(xlabel="trial", ylabel=report["objective"])
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
 
 
@@ -72,6 +73,7 @@ def parallel(axes: Axes, report: dict[str, Any]) -> None:
             text = f"{value:.3g}" if isinstance(value, float) else str(value)
             axes.annotate(text, (x, scales[x](value)), xytext=(4, 2), textcoords="offset points", fontsize=7)
     axes.set_xticks(range(len(keys)), keys)
+    axes.set_xlim(-0.2, len(keys) - 0.6)
     axes.set_yticks([])
     axes.set(ylabel="dark is worse, bright is better")
 
@@ -99,6 +101,7 @@ def curves(axes: Axes, report: dict[str, Any]) -> None:
         )
         axes.plot(steps[-1:], losses[-1:], "x" if row["state"] == "pruned" else "o", ms=5, color=colour)
     axes.set(xlabel="step", ylabel="validation loss, nats a supervised token")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
 
 

@@ -7,7 +7,6 @@ number. Samplers are seeded by trial, so that a worker that was killed draws wha
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +25,6 @@ from tasks.errors import ConfigError
 log = logging.getLogger(__name__)
 SETTINGS = "graftline"
 """The study's attribute that holds what its trials depend on."""
-POLL = 0.5
 
 
 class Claimed(NamedTuple):
@@ -117,10 +115,6 @@ class Study:
         self.storage.patiently(
             lambda: self.optuna.tell(claimed.trial.number, value, state=state, skip_if_finished=True)
         )
-
-    def wait(self) -> None:
-        """Waits a moment for the others."""
-        time.sleep(POLL)
 
     def _may_add(self, trials: list[FrozenTrial]) -> bool:
         hours = self._sweep.budget.hours

@@ -3,6 +3,7 @@
 import gc
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from tasks.errors import Interrupted
 from tasks.model.load import shared_base
 
 log = logging.getLogger(__name__)
+POLL = 0.5  # seconds
 Around = Callable[[int, space.Values, Callable[[], Outcome]], Outcome]
 
 
@@ -57,7 +59,7 @@ def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -
                     if not said:
                         log.info("waiting for the workers at the last trials")
                         said = True
-                    study.wait()
+                    time.sleep(POLL)
             study.leases.clear()
             return conclude(search, study, lift)
     except KeyboardInterrupt:

@@ -3,10 +3,12 @@ import shutil
 
 import mlx.core as mx
 import pytest
+from mlx.utils import tree_map
 
 from tasks.errors import ModelError
+from tasks.lora.attach import attach
 from tasks.model import Model
-from tasks.model.load import load_base, load_tokenizer, local_folder, tokenizer_fingerprint
+from tasks.model.load import load_base, load_tokenizer, local_folder, shared_base, tokenizer_fingerprint
 from tests.tiny import arrays, same, token_ids, write_model
 
 
@@ -59,6 +61,27 @@ def test_quantize_at_load_is_the_file_that_mlx_lm_would_write(model_folder):
     ours = load_base(Model(path=str(model_folder("qwen3")), quantize=4)).model
     theirs = load_base(Model(path=str(model_folder("qwen3", bits=4)))).model
     assert same(ours(token_ids()), theirs(token_ids()))
+
+
+@pytest.mark.parametrize("settings", [{}, {"quantize": 4, "group_size": 32}, {"dtype": "bfloat16"}])
+def test_shared_bases_hold_the_same_arrays_in_trees_of_their_own(model_folder, settings):
+    source = Model(path=str(model_folder("qwen3")), **settings)
+    alone = load_base(source).model
+    with shared_base():
+        first, second = load_base(source).model, load_base(source).model
+        assert first is not second
+        assert arrays(first.parameters()).keys() == arrays(alone.parameters()).keys()
+        for name, array in arrays(first.parameters()).items():
+            assert arrays(second.parameters())[name] is array, name
+        assert same(first(token_ids()), alone(token_ids()))
+        attach(first, ["self_attn.q_proj"], rank=2, scale=1.0)
+        first.update(tree_map(lambda x: x + 1, first.trainable_parameters()))
+        third = load_base(source).model
+        assert not [name for name in arrays(third.parameters()) if "lora" in name]
+        assert same(third(token_ids()), alone(token_ids()))
+        other = load_base(Model(path=source.path, dtype="float16")).model
+        assert mx.float16 in {array.dtype for array in arrays(other.parameters()).values()}
+    assert arrays(load_base(source).model.parameters()).keys() == arrays(alone.parameters()).keys()
 
 
 def test_no_such_folder(tmp_path):
