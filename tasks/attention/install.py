@@ -1,7 +1,8 @@
 """Routing a model's attention calls to the way its packed cache asks for, for as long as a `with` lasts.
 
 mlx-lm's models import `scaled_dot_product_attention` by name, so the name is replaced in the modules of this model's
-classes. Only calls whose mask is a `SegmentMask` take another path: other models of the family notice nothing.
+classes. Only calls whose mask is a `SegmentMask` take another path: other models of the family notice nothing. So is
+`gated_delta_update`, whose calls from no state go chunk by chunk, but for those that have a kernel on Metal.
 """
 
 import sys
@@ -13,16 +14,19 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx_lm.models.gated_delta import compute_g
 
 from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.capped import capped_attention
+from tasks.attention.delta import gated_delta
 from tasks.attention.packed import SegmentMask
 from tasks.attention.split import split_attention
 from tasks.attention.way import backend, trains_stock
 
 NAME = "scaled_dot_product_attention"
+DELTA = "gated_delta_update"
 
-_held: dict[ModuleType, tuple[int, Callable[..., mx.array]]] = {}
+_held: dict[tuple[ModuleType, str], tuple[int, Callable[..., Any]]] = {}
 
 
 @contextmanager
@@ -44,35 +48,35 @@ def segment_attention(model: nn.Module) -> Iterator[None]:
         >>> qwen3.scaled_dot_product_attention is stock
         True
     """
-    modules = attention_modules(model)
     with ExitStack() as stack:
         stack.enter_context(capped_attention(model))
-        for module in modules:
-            _take(module)
-            stack.callback(_give_back, module)
+        for name, routed in ((NAME, _routed), (DELTA, _chunked)):
+            for module in attention_modules(model, name):
+                _take(module, name, routed)
+                stack.callback(_give_back, module, name)
         yield
 
 
-def attention_modules(model: nn.Module) -> list[ModuleType]:
-    """The Python modules whose attention call the model's classes use, by name."""
+def attention_modules(model: nn.Module, called: str = NAME) -> list[ModuleType]:
+    """The Python modules whose attention call, of this name, the model's classes use."""
     classes = {cls for _, module in model.named_modules() for cls in type(module).__mro__}
     names = sorted({cls.__module__ for cls in classes})
-    return [module for name in names if (module := sys.modules.get(name)) and callable(getattr(module, NAME, None))]
+    return [module for name in names if (module := sys.modules.get(name)) and callable(getattr(module, called, None))]
 
 
-def _take(module: ModuleType) -> None:
-    count, stock = _held.get(module, (0, getattr(module, NAME)))
-    _held[module] = count + 1, stock
+def _take(module: ModuleType, name: str, routed: Callable[..., Any]) -> None:
+    count, stock = _held.get((module, name), (0, getattr(module, name)))
+    _held[module, name] = count + 1, stock
     if count == 0:
-        setattr(module, NAME, _routed(stock))
+        setattr(module, name, routed(stock))
 
 
-def _give_back(module: ModuleType) -> None:
-    count, stock = _held.pop(module)
+def _give_back(module: ModuleType, name: str) -> None:
+    count, stock = _held.pop((module, name))
     if count == 1:
-        setattr(module, NAME, stock)
+        setattr(module, name, stock)
     else:
-        _held[module] = count - 1, stock
+        _held[module, name] = count - 1, stock
 
 
 def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
@@ -103,3 +107,28 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         )
 
     return attention
+
+
+def _chunked(stock: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stock)
+    def update(
+        q: mx.array,
+        k: mx.array,
+        v: mx.array,
+        a: mx.array,
+        b: mx.array,
+        A_log: mx.array,
+        dt_bias: mx.array,
+        state: mx.array | None = None,
+        mask: mx.array | None = None,
+        *,
+        use_kernel: bool = True,
+        **options: Any,
+    ) -> tuple[mx.array, mx.array]:
+        kernel = use_kernel and backend() == "metal"
+        if kernel or state is not None or mask is not None or a.ndim != 3 or set(options) - {"allow_neg_eigval"}:
+            return stock(q, k, v, a, b, A_log, dt_bias, state, mask, use_kernel=use_kernel, **options)
+        beta = mx.sigmoid(b) * (2.0 if options.get("allow_neg_eigval") else 1.0)
+        return gated_delta(q, k, v, compute_g(A_log, a, dt_bias), beta)
+
+    return update

@@ -7,12 +7,13 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from mlx_lm.models import qwen3
+from mlx_lm.models import qwen3, qwen3_next
 
 from tasks.attention import Way, alone_cache, packed_cache, segment_attention
-from tasks.attention.install import NAME, attention_modules
+from tasks.attention.install import DELTA, NAME, attention_modules
 from tasks.grad.blocks import checkpoint_blocks
 from tests.attention.families import SAME, STARTS, apart, packed_loss, segments_of, single_loss, tiny, tokens
+from tests.step.test_law import LINEAR
 from tests.tiny import arrays
 
 WAYS: tuple[Way, ...] = ("mask", "blockwise", "split")
@@ -132,3 +133,16 @@ def test_rows_of_one_example_are_what_they_are_without_a_cache(family: str, leng
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
     for name, grad in arrays(grads).items():
         assert apart(grad, arrays(wanted)[name]) < 1e-4, name
+
+
+def test_linear_attention_goes_by_chunks_and_is_given_back() -> None:
+    model, stock = tiny("qwen3_next", **LINEAR["qwen3_next"]), getattr(qwen3_next, DELTA)
+    ids = mx.random.randint(0, 300, (1, 70), key=mx.random.key(1))
+    plain = model(ids)
+    with segment_attention(model):
+        assert getattr(qwen3_next, DELTA) is not stock
+        assert apart(model(ids), plain) < 1e-5
+        cached = model.make_cache()  # a state goes on as mlx-lm has it
+        parts = [model(ids[:, :40], cache=cached), model(ids[:, 40:], cache=cached)]
+        assert apart(mx.concatenate(parts, axis=1), plain) < 1e-5
+    assert getattr(qwen3_next, DELTA) is stock

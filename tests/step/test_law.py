@@ -51,6 +51,24 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "layer_norm_bias": False,
     },
 }
+LINEAR: dict[str, dict[str, Any]] = {
+    "qwen3_next": {  # linear attention in every second layer, whose state packed examples would share
+        "num_hidden_layers": 4,
+        "full_attention_interval": 2,
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+        "linear_conv_kernel_dim": 4,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "decoder_sparse_step": 1,
+        "shared_expert_intermediate_size": 32,
+        "mlp_only_layers": [],
+        "moe_intermediate_size": 32,
+        "partial_rotary_factor": 0.5,
+    }
+}
 WAYS: dict[str, tuple[Padded | Bucketed | Packed, dict[str, Any]]] = {
     "padded": (Padded(size=3), {}),
     "padded, all logits": (Padded(size=3), {"head": False}),
@@ -70,7 +88,7 @@ WAYS: dict[str, tuple[Padded | Bucketed | Packed, dict[str, Any]]] = {
 @cache
 def model_of(family: str, bits: int | None = None) -> Any:
     """A frozen tiny model with adapters away from zero; every number is one of bfloat16 too, in float32."""
-    model = tiny(family, **FAMILIES[family])
+    model = tiny(family, **{**FAMILIES, **LINEAR}[family])
     if family.startswith("gemma"):  # its norms add 1 to their weights, and begin at 0
         model.update(tree_map_with_path(lambda path, x: mx.zeros_like(x) if "norm" in path else x, model.parameters()))
     model.update(_cast(model.parameters(), mx.bfloat16))
@@ -167,6 +185,13 @@ def force(monkeypatch):
 def test_in_float32(family, way, force):
     layout, options = WAYS[way]
     force(**options)
+    check(fast(model_of(family), layout, **options), plain(family))
+
+
+@pytest.mark.parametrize("way", ["padded", "bucketed", "every second block recomputed"])
+@pytest.mark.parametrize("family", LINEAR)
+def test_with_linear_attention(family, way):
+    layout, options = WAYS[way]
     check(fast(model_of(family), layout, **options), plain(family))
 
 
