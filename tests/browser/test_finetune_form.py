@@ -64,5 +64,6 @@ def test_cancelling_saves_a_checkpoint(page: Page, server: str, tmp_path: Path) 
     page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
     expect(page.get_by_text("Cancelled", exact=True).first).to_be_visible()
     page.screenshot(path=tmp_path / "cancelled.png")
+    expect(page.get_by_text("Traceback")).to_have_count(0)
     saved = list((tmp_path / "run/checkpoints").glob("step-*/manifest.json"))
     assert saved, "no checkpoint was saved"
