@@ -34,8 +34,12 @@ def ready_for_prefect() -> None:
 def quiet_user_errors() -> None:
     """Keeps Prefect from printing a traceback for a mistake or a lost server: the command says it in one line."""
 
+    from prefect.exceptions import CancelledRun
+
     def without_traceback(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, CancelledRun):  # a flow that ended as Cancelled or Paused, which the line before says
+            return False
         if isinstance(error, GraftlineError) or (error is not None and is_lost(error)):
             record.exc_info, record.exc_text = None, None
             record.msg, record.args = "%s", (str(error),)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.browser.conftest import ROOT, start_server
+from tests.serving import ROOT, start_server
 
 QUICK = [
     *("+experiment=quickstart", "verify=quick", "optim.warmup=1", "train.eval_every=null", "evaluate.examples=8"),

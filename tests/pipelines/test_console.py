@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from prefect.exceptions import CancelledRun
 
 from pipelines.console import quiet_user_errors, say_errors_once
 from tasks.errors import DataError
@@ -19,6 +20,19 @@ def test_only_mistakes_lose_their_traceback(error: Exception, traceback: bool) -
         assert bool(record.exc_info) is traceback
         if not traceback:
             assert record.getMessage() == "bad row"
+    finally:
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).filters[:] = before
+
+
+def test_a_cancelled_run_has_no_traceback_in_its_log() -> None:
+    logger = logging.getLogger("prefect.flow_runs")
+    before = list(logger.filters)
+    quiet_user_errors()
+    try:
+        error = CancelledRun("stopped after step 3")
+        record = logger.makeRecord(logger.name, logging.ERROR, "f", 1, "unexpected", (), (type(error), error, None))
+        assert not logger.filter(record)
     finally:
         for name in ("prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(name).filters[:] = before
