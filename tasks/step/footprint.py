@@ -10,7 +10,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from tasks.attention import backend
 from tasks.batch import Batch
 from tasks.memory.graph import Graph, trace
-from tasks.memory.parts import Parts, parts_of
+from tasks.memory.parts import COPIES, Parts, parts_of
 from tasks.memory.queue import queue_of
 from tasks.memory.replay import replay
 from tasks.model.dense import dense_base
@@ -24,25 +24,27 @@ WINDOW = 2
 """Batches of an accumulated step that are looked at: a third holds what the second does."""
 
 
-def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch]) -> Parts:
+def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, limit: int | None = None) -> Parts:
     """The most that a training holds, part by part; nothing is computed and no weight is read.
 
     Args:
         model: the base with the adapter attached, its arrays lazy.
         recipe: how it is trained.
         heaviest: the batches of the run that ask most, as `tasks.batch.heaviest` finds them.
+        limit: bytes above which MLX will hold allocations back; None for no limit.
     """
     before = {id(array): array.nbytes for array in named(model.parameters()).values()}
     head = None if recipe.memory.head_chunk is None else find_head(model, prove=False)
     with dense_base(model, recipe.memory.base):
         now = {id(array): array.nbytes for array in named(model.parameters()).values()}
         masters = sum(array.nbytes for array in named(model.trainable_parameters()).values())
+        base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
+        room = None if limit is None else max(0, limit - base - (1 + COPIES) * masters)
         found = []
         for batch in heaviest:
             graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW))
-            found.append((graph, replay(graph, queue_of(backend()))))
+            found.append((graph, replay(graph, queue_of(backend()), limit=room)))
     graph, held = max(found, key=lambda pair: pair[1].nbytes)
-    base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
     return parts_of(graph, held, base=base, masters=masters, vocabulary=vocabulary(model), blocks=len(blocks(model)[1]))
 
 
