@@ -49,8 +49,7 @@ class Demand:
         """The predicted peak of a recipe for this model's adapter, in parts."""
         shaped = recipe.model_dump_json(include=SHAPING)
         if shaped not in self._told:
-            limit = recipe.memory.budget if recipe.memory.limit_gb is not None else None
-            self._told[shaped] = footprint(self._model, recipe, self._batches(recipe), limit=limit)
+            self._told[shaped] = footprint(self._model, recipe, self._batches(recipe), limit=recipe.memory.budget)
         return self._told[shaped]
 
     def bytes(self, recipe: Recipe) -> int:

@@ -32,8 +32,9 @@ def longest_row(model: nn.Module, recipe: Recipe, most: int) -> int:
     def over(length: int) -> int:
         if length not in told:
             how = recipe.model_copy(update={"layout": Packed(tokens=length)})
-            limit = recipe.memory.budget if recipe.memory.limit_gb is not None else None
-            told[length] = footprint(model, how, [_row(length)], limit=limit).total - recipe.memory.budget
+            told[length] = (
+                footprint(model, how, [_row(length)], limit=recipe.memory.budget).total - recipe.memory.budget
+            )
         return told[length]
 
     most -= most % STEP
