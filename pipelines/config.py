@@ -36,7 +36,7 @@ from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
 from tasks.memory import Memory
 from tasks.model import Model
 from tasks.optim import AdamW
-from tasks.settings import Evaluate, Train, Verify
+from tasks.settings import Evaluate, Planning, Train, Verify
 from tasks.sink import SinkName
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -65,6 +65,7 @@ class Run(Record):
     train: Train
     evaluate: Evaluate
     verify: Verify
+    plan: Planning = Planning()
 
 
 def compose(overrides: Sequence[str] = ()) -> Run:

@@ -108,15 +108,17 @@ def run_stages(
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
         settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
-        agreed = lift(plan)(cache, *settings, folder / "plan.json", loss=run.loss, memory=run.memory)
+        agreed = lift(plan)(
+            cache, *settings, folder / "plan.json", loss=run.loss, memory=run.memory, probe=run.plan.probe
+        )
         write_tokens_page(cache, run.data, run.model, folder)
         recipe = Recipe(
             rule=run.lora,
             layout=agreed.layout,
             loss=run.loss,
             optim=run.optim,
-            memory=run.memory,
-            train=run.train,
+            memory=agreed.memory,
+            train=run.train.model_copy(update={"accumulate": agreed.accumulate}),
             steps=agreed.steps,
             seed=run.seed,
         )

@@ -18,9 +18,10 @@ from rich.console import Console
 from pipelines.console import show_log
 from pipelines.folder import make_folder
 from pipelines.run_dir import OUTPUTS, TOKENS
-from pipelines.show_plan import show_plan
+from pipelines.show_plan import show_longest_rows, show_plan
 from pipelines.show_tokens import show_tokens, where
 from pipelines.tokens_page import PAGE, write_tokens_page
+from pipelines.would_fit import longest_rows
 from tasks.plan import plan
 from tasks.tokenize import tokenize
 
@@ -29,15 +30,18 @@ PLANS = OUTPUTS / "plans"
 
 def main(overrides: Sequence[str]) -> None:
     """The command: plain functions, no Prefect. Writes into `run_dir`, or into outputs/plans/NAME."""
-    run = compose(overrides)
+    run, console = compose(overrides), Console()
     show_log()
+    if run.plan.longest_row:
+        show_longest_rows(longest_rows(run), run.memory, console)
+        return
     folder = Path(run.run_dir).expanduser() if run.run_dir else PLANS / run.name
     cache = tokenize.fn(run.data, run.model, TOKENS)
     make_folder(folder)
     out = folder / "plan.json"
     settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
-    agreed = plan.fn(cache, *settings, out, loss=run.loss, memory=run.memory)
-    shown, console = write_tokens_page(cache, run.data, run.model, folder), Console()
+    agreed = plan.fn(cache, *settings, out, loss=run.loss, memory=run.memory, probe=run.plan.probe)
+    shown = write_tokens_page(cache, run.data, run.model, folder)
     show_tokens(shown, [where(example, run.data, cache) for example in shown], console)
     console.print()
     show_plan(agreed, console)

@@ -9,7 +9,7 @@ import yaml
 from pipelines.config import Run, decode
 from tasks.errors import ConfigError, RunError
 
-FREE = ("name", "run_dir", "resume", "gpu_lock", "window", "orchestrate", "sinks", "evaluate", "verify")
+FREE = ("name", "run_dir", "resume", "gpu_lock", "window", "orchestrate", "sinks", "evaluate", "verify", "plan")
 """Top-level keys that do not shape the adapter, so that a resumed run may change them."""
 EXTENDS = (
     *("train.steps", "train.epochs", "train.eval_every", "train.eval_batches", "train.save_every"),

@@ -8,7 +8,9 @@ from rich.table import Table
 from pipelines.show_tokens import visible
 from tasks.data import SplitStats
 from tasks.data.stats import FIRST_LINES, Remark
+from tasks.memory import GB, Memory
 from tasks.plan import Plan
+from tasks.step.fitting import RECOMPUTE
 
 _BAR = 40
 PARTS = {
@@ -29,6 +31,8 @@ def show_plan(agreed: Plan, console: Console) -> None:
     for line in histogram(agreed.splits["train"]):
         console.print(f"  {line}", highlight=False, markup=False)
     console.print(_facts(agreed))
+    if agreed.options:
+        console.print(_options(agreed))
     for line in [*mixtures(agreed.splits), *remarks(agreed.splits)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -114,7 +118,27 @@ def _facts(agreed: Plan) -> Table:
     facts.add_row("padding", f"{agreed.padding_share:.1%} of the positions, {agreed.layout.kind}")
     facts.add_row("adapter", f"{agreed.adapter_parameters:,} parameters on {agreed.adapter_modules} projections")
     facts.add_row("base", f"{agreed.model_type}, {agreed.base_bytes / 1e9:,.3f} GB of weights")
-    facts.add_row("peak memory", f"{agreed.peak_memory_bytes / 1e9:,.3f} GB")
-    for name, nbytes in agreed.memory.model_dump().items():
-        facts.add_row(f"  {PARTS[name]}", f"{nbytes / 1e9:,.3f} GB")
+    facts.add_row("peak memory", f"{agreed.peak_memory_bytes / GB:,.3f} GB of {agreed.budget_bytes / GB:,.3f} GB")
+    if agreed.probed_bytes is not None:
+        facts.add_row("  a real step", f"{agreed.probed_bytes / GB:,.3f} GB")
+    for name, nbytes in agreed.peak.model_dump().items():
+        facts.add_row(f"  {PARTS[name]}", f"{nbytes / GB:,.3f} GB")
     return facts
+
+
+def _options(agreed: Plan) -> Table:
+    """What memory=auto weighed, the fastest first; the last is the one taken."""
+    table = Table("memory=auto", "peak GB", "time a step", "")
+    for option in agreed.options:
+        told = "taken" if option.fits else "too much"
+        table.add_row(option.overrides, f"{option.peak_bytes / GB:,.3f}", f"{option.cost:.2f}x", told)
+    return table
+
+
+def show_longest_rows(rows: dict[str, int], memory: Memory, console: Console) -> None:
+    """Prints the longest row in tokens of each granularity of checkpointing."""
+    table = Table("memory.checkpoint", f"longest row in {memory.budget / GB:,.3g} GB", "time a step")
+    for checkpoint, length in rows.items():
+        cost = next(cost for name, cost in RECOMPUTE.items() if str(name) == checkpoint)
+        table.add_row(checkpoint, f"{length:,} tokens" if length else "none fits", f"{1 + cost:.2f}x")
+    console.print(table)

@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
 from tasks.attention import backend, choose_way, honours_segments
-from tasks.batch import Bucketed, Packed, Padded, epoch_batches, heaviest, padding_share
+from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
 from tasks.data import SplitStats, TokenCache
-from tasks.errors import DataError
+from tasks.errors import ConfigError, DataError
 from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import adapted_layers, attach
 from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
@@ -23,7 +23,9 @@ from tasks.model.family import model_type, select_projections
 from tasks.model.load import Base, load_base
 from tasks.optim import AdamW
 from tasks.settings import Train
-from tasks.step import Recipe, footprint
+from tasks.step import Recipe
+from tasks.step.demand import Demand, refusal
+from tasks.step.fitting import Option, changed, fastest
 from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,12 @@ class Plan(Record):
         adapter_parameters: numbers trained.
         training_bytes: adapter masters, gradients and optimizer moments, float32.
         peak_memory_bytes: the most that training will hold, told from the graph of its heaviest step.
-        memory: the same in parts.
+        peak: the same in parts.
+        budget_bytes: the most that it may hold.
+        probed_bytes: what a real step on the heaviest batch held; None where none was asked for.
+        memory: how memory is spent: as asked, or as chosen under memory.auto.
+        accumulate: batches a step: as asked, or as chosen.
+        options: what memory.auto weighed, the fastest first; the last is the one taken.
     """
 
     splits: dict[str, SplitStats]
@@ -63,7 +70,12 @@ class Plan(Record):
     adapter_parameters: int
     training_bytes: int
     peak_memory_bytes: int
-    memory: Parts
+    peak: Parts
+    budget_bytes: int
+    probed_bytes: int | None
+    memory: Memory
+    accumulate: int
+    options: tuple[Option, ...]
 
 
 @task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
@@ -79,6 +91,7 @@ def plan(
     *,
     loss: CrossEntropy | MaskedCrossEntropy | MSE = MaskedCrossEntropy(),  # noqa: B008 (frozen)
     memory: Memory = Memory(),  # noqa: B008 (frozen)
+    probe: bool = False,
 ) -> Plan:
     """Counts, and refuses what contradicts itself; the weights are read only to see whether packing works.
 
@@ -93,9 +106,10 @@ def plan(
         out: the file to write, plan.json.
         loss: what is summed.
         memory: how memory is spent.
+        probe: whether to take a real step, which reads the weights, and to tell its peak beside the predicted one.
 
     Raises:
-        ConfigError: the warm-up is longer than the run.
+        ConfigError: the warm-up is longer than the run, or training needs more memory than the budget.
         DataError: a token id or a length that the model cannot take, or no row is held out.
         TargetError: a target that no projection answers to.
     """
@@ -104,19 +118,22 @@ def plan(
     rows = cache.split("train")
     base = load_base(model)
     _check_fits(cache, base.config)
-    layout = _agreed(layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
     held: Any = tree_flatten(base.model.parameters())
     base_bytes = sum(array.nbytes for _, array in held)
     paths = select_projections(base.model, rule.targets, rule.last_blocks)
     attach(base.model, paths, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
+    asked = Recipe(rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=1, seed=seed)
+    demand = Demand(base.model, rows)
+    recipe, options = _within_budget(demand, asked, _chosen_before(out))
+    agreed = _agreed(recipe.layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
+    if agreed != recipe.layout:
+        recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None)
+    layout, train = recipe.layout, recipe.train
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
     steps = train.total_steps(batches)
     optim.rate(0, steps)
-    recipe = Recipe(
-        rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=steps, seed=seed
-    )
-    parts = footprint(base.model, recipe, heaviest(rows, layout, seed=seed, batches=steps * train.accumulate))
+    parts = demand.parts(recipe)
     result = Plan(
         splits=cache.splits,
         layout=layout,
@@ -130,11 +147,47 @@ def plan(
         adapter_parameters=trained,
         training_bytes=4 * 4 * trained,
         peak_memory_bytes=parts.total,
-        memory=parts,
+        peak=parts,
+        budget_bytes=memory.budget,
+        probed_bytes=demand.measured(recipe) if probe else None,
+        memory=recipe.memory,
+        accumulate=train.accumulate,
+        options=tuple(options),
     )
     write_json(out, result.model_dump(mode="json"))
     log.info("%d steps over %.2f epochs, %.1f %% padding", steps, result.epochs, 100 * result.padding_share)
     return result
+
+
+def _within_budget(demand: Demand, asked: Recipe, before: Plan | None) -> tuple[Recipe, list[Option]]:
+    """The recipe that training takes, and what was weighed for it.
+
+    Raises:
+        ConfigError: nothing that may be chosen fits.
+    """
+    budget = asked.memory.budget
+    if not asked.memory.auto:
+        if demand.bytes(asked) > budget:
+            raise ConfigError(refusal(demand, asked))
+        return asked, []
+    if before is not None and before.memory.budget == budget:  # a run that goes on trains as it did
+        settings = {"memory": before.memory, "layout": before.layout}
+        train = asked.train.model_copy(update={"accumulate": before.accumulate})
+        return asked.model_copy(update={**settings, "train": train}), list(before.options)
+    weighed = fastest(asked, demand.longest, demand.quantized, demand.bytes, budget)
+    if not weighed or not weighed[-1].fits:
+        raise ConfigError(refusal(demand, asked))
+    return changed(asked, weighed[-1].changes), weighed
+
+
+def _chosen_before(out: Path) -> Plan | None:
+    """The plan of a run that goes on, as its checkpoints are of what it chose."""
+    if not any((out.parent / "checkpoints").glob("step-*")) or not out.exists():
+        return None
+    try:
+        return Plan.model_validate_json(out.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def _agreed(

@@ -91,6 +91,19 @@ class Train(Record):
         return max(1, -(-round(epochs * batches_per_epoch) // self.accumulate))
 
 
+class Planning(Record):
+    """What the plan finds out beside what it counts.
+
+    Attributes:
+        probe: whether it takes a real training step on the heaviest batch, which reads the weights, and tells what
+            that held beside what was predicted.
+        longest_row: whether the plan command tells the longest row that the budget trains, and nothing else.
+    """
+
+    probe: bool = False
+    longest_row: bool = False
+
+
 class Evaluate(Record):
     """What is measured on held-out examples, base against adapter.
 

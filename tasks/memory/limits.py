@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from tasks.artifact import Record
 from tasks.errors import ConfigError
+from tasks.memory.device import device_memory
 
 GB = 10**9
 """Bytes in a gigabyte; decimal, as in every figure that Graftline prints."""
@@ -42,7 +43,10 @@ class Memory(Record):
             the device's memory.
         head_chunk: the most positions whose logits are alive at a time, of those that the loss counts; None computes
             the logits of every position at once.
-        limit_gb: where MLX starts to hold allocations back; None keeps MLX's default.
+        limit_gb: the budget: a run whose training needs more is refused before a weight is read, and MLX holds
+            allocations back above it; None takes what the device recommends and leaves MLX its own default.
+        auto: whether the plan chooses what is above, the micro-batch and the accumulation, so that the run is the
+            fastest that keeps to the budget; a step still takes as many tokens.
         cache_gb: how much freed memory MLX keeps for reuse, not counted in its peak; None keeps the default, 0 none.
         wired_gb: how much memory macOS keeps resident (macOS 15 or later); no effect on other systems.
     """
@@ -53,6 +57,17 @@ class Memory(Record):
     limit_gb: float | None = Field(default=None, gt=0)
     cache_gb: float | None = Field(default=None, ge=0)
     wired_gb: float | None = Field(default=None, ge=0)
+    auto: bool = False
+
+    @property
+    def budget(self) -> int:
+        """Bytes that training may hold.
+
+        Example:
+            >>> Memory(limit_gb=2.5).budget
+            2500000000
+        """
+        return device_memory() if self.limit_gb is None else int(self.limit_gb * GB)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What training will hold at most, told from the graph of its step before a weight is read."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,40 +11,67 @@ from mlx.utils import tree_flatten, tree_unflatten
 from tasks.attention import backend
 from tasks.batch import Batch
 from tasks.memory.graph import Graph, trace
-from tasks.memory.parts import Parts, parts_of
+from tasks.memory.parts import COPIES, Parts, parts_of
 from tasks.memory.queue import queue_of
 from tasks.memory.replay import replay
 from tasks.model.dense import dense_base
-from tasks.model.family import blocks
+from tasks.model.family import blocks, model_type, projections
 from tasks.model.head import Head, find_head, vocabulary
 from tasks.step.forward import Forward
 from tasks.step.recipe import Recipe
 from tasks.step.update import Update, _joined, is_compiled, named
 
+log = logging.getLogger(__name__)
+
 WINDOW = 2
 """Batches of an accumulated step that are looked at: a third holds what the second does."""
 
 
-def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch]) -> Parts:
+def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, limit: int | None = None) -> Parts:
     """The most that a training holds, part by part; nothing is computed and no weight is read.
 
     Args:
         model: the base with the adapter attached, its arrays lazy.
         recipe: how it is trained.
         heaviest: the batches of the run that ask most, as `tasks.batch.heaviest` finds them.
+        limit: bytes above which MLX will hold allocations back; None for no limit.
     """
     before = {id(array): array.nbytes for array in named(model.parameters()).values()}
     head = None if recipe.memory.head_chunk is None else find_head(model, prove=False)
     with dense_base(model, recipe.memory.base):
         now = {id(array): array.nbytes for array in named(model.parameters()).values()}
         masters = sum(array.nbytes for array in named(model.trainable_parameters()).values())
+        base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
+        room = None if limit is None else max(0, limit - base - (1 + COPIES) * masters)
         found = []
-        for batch in heaviest:
-            graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW))
-            found.append((graph, replay(graph, queue_of(backend()))))
+        try:
+            for batch in heaviest:
+                graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW))
+                found.append((graph, replay(graph, queue_of(backend()), limit=room)))
+        except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not tell of
+            log.warning(
+                "the %s step's graph cannot be told (%s); its memory is estimated high", model_type(model), error
+            )
+            return max((_estimate(model, recipe, one, base, masters) for one in heaviest), key=lambda p: p.total)
     graph, held = max(found, key=lambda pair: pair[1].nbytes)
-    base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
     return parts_of(graph, held, base=base, masters=masters, vocabulary=vocabulary(model), blocks=len(blocks(model)[1]))
+
+
+def _estimate(model: nn.Module, recipe: Recipe, batch: Batch, base: int, masters: int) -> Parts:
+    """On the safe side, for a step whose graph cannot be told: what its projections read and make, twice over."""
+    wide = [sum(sum(layer["weight"].shape[-2:]) for layer in projections(block).values()) for block in blocks(model)[1]]
+    itemsize = 4 if backend() == "cpu" else 2
+    kept = [2 * batch.inputs_BT.size * width * itemsize for width in wide]
+    chunk = min(batch.inputs_BT.size, recipe.memory.head_chunk or batch.inputs_BT.size)
+    blockwise = recipe.memory.checkpoint == "all"
+    return Parts(
+        base=base,
+        adapter=(1 + COPIES) * masters,
+        logits=6 * 4 * chunk * vocabulary(model),
+        kept=sum(kept) // (8 if blockwise else 1),
+        working=4 * max(kept, default=0),
+        queued=10 * masters,
+    )
 
 
 def step_graph(model: nn.Module, recipe: Recipe, head: Head | None, window: Sequence[Batch]) -> Graph:

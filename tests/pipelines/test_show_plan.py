@@ -12,7 +12,7 @@ from tasks.data import SplitStats
 from tasks.data.message import SPEAKERS
 from tasks.data.mix import SourceStats
 from tasks.data.stats import Remark, Tally, split_stats
-from tasks.memory import Parts
+from tasks.memory import Memory, Parts
 from tasks.plan import Plan
 
 
@@ -41,7 +41,12 @@ def agreed() -> Plan:
         adapter_parameters=4096,
         training_bytes=65536,
         peak_memory_bytes=1_500_000_000,
-        memory=Parts(base=10**9, adapter=1, logits=2, kept=3, working=4, queued=5),
+        budget_bytes=8 * 10**9,
+        probed_bytes=None,
+        memory=Memory(),
+        accumulate=1,
+        options=(),
+        peak=Parts(base=10**9, adapter=1, logits=2, kept=3, working=4, queued=5),
         **figures,
     )
 

@@ -84,6 +84,20 @@ def test_more_memory_saved_is_less_memory_told() -> None:
     assert told(checkpoint="mlp") < told()
 
 
+def test_a_step_that_cannot_be_told_is_estimated_high(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    rows, how = BenchRows(np.array([512] * 3), 256), recipe(layout=Packed(tokens=512))
+    model, found = model_of("qwen3", 4), heaviest(rows, how.layout, seed=0, batches=3)
+    told = footprint(model, how, found)
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("Unable to get state for primitive Unknown")
+
+    monkeypatch.setattr("tasks.memory.graph.mx.export_function", refuse)
+    estimated = footprint(model, how, found)
+    assert estimated.total > told.total
+    assert "cannot be told (Unable to get state for primitive Unknown)" in caplog.text
+
+
 def _arrays(model: Any) -> list[tuple[str, mx.array]]:
     from mlx.utils import tree_flatten
 

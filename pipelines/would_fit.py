@@ -1,0 +1,96 @@
+"""Whether a run would fit, asked before it is run: by the sweep for each trial, by the plan for the longest row."""
+
+from typing import Any
+
+from pydantic import Field
+
+from pipelines.config import Run
+from pipelines.run_dir import TOKENS
+from tasks.artifact import Record
+from tasks.data import TokenCache
+from tasks.errors import ConfigError
+from tasks.lora import LoRA, RsLoRA
+from tasks.lora.attach import attach
+from tasks.model import Model
+from tasks.model.family import select_projections
+from tasks.model.load import load_base
+from tasks.step import Recipe
+from tasks.step.demand import Demand
+from tasks.step.fitting import RECOMPUTE, fastest
+from tasks.step.longest import longest_row
+from tasks.tokenize import tokenize
+
+MOST = 32
+"""Demands that are kept: a sweep asks the same again and again."""
+
+_KNOWN: dict[str, Demand] = {}
+
+
+class Fits(Record):
+    """Whether a run fits its budget.
+
+    Attributes:
+        fits: within the budget, or something that memory=auto may choose is.
+        peak_bytes: what training would hold, of what is chosen where something is.
+        budget_bytes: the most that it may.
+    """
+
+    fits: bool
+    peak_bytes: int = Field(ge=0)
+    budget_bytes: int = Field(gt=0)
+
+
+def would_fit(run: Run) -> Fits:
+    """Whether the training of a run keeps to its budget; no weight is read, and known rows are not tokenized again.
+
+    The first question about a model, its rows and a rank takes about a second; one that differs in what does not
+    shape memory (rates, steps, seeds) takes milliseconds.
+    """
+    cache = tokenize.fn(run.data, run.model, TOKENS)
+    demand, recipe = _demand(cache, run.model, run.lora), recipe_of(run)
+    budget = run.memory.budget
+    if run.memory.auto:
+        weighed = fastest(recipe, demand.longest, demand.quantized, demand.bytes, budget)
+        if weighed and weighed[-1].fits:
+            return Fits(fits=True, peak_bytes=weighed[-1].peak_bytes, budget_bytes=budget)
+    peak = demand.bytes(recipe)
+    return Fits(fits=peak <= budget, peak_bytes=peak, budget_bytes=budget)
+
+
+def longest_rows(run: Run) -> dict[str, int]:
+    """For each granularity of checkpointing, the longest row in tokens that a run's budget trains."""
+    base = load_base(run.model)
+    text = base.config.get("text_config", base.config)
+    model, recipe = _adapted(base.model, run.lora), recipe_of(run)
+    found = {}
+    for checkpoint in RECOMPUTE:
+        memory = run.memory.model_copy(update={"checkpoint": checkpoint})
+        try:
+            most = int(text.get("max_position_embeddings") or 1 << 20)
+            found[str(checkpoint)] = longest_row(model, recipe.model_copy(update={"memory": memory}), most)
+        except ConfigError:  # the family has no part of this name
+            continue
+    return found
+
+
+def recipe_of(run: Run) -> Recipe:
+    """A run's recipe, for what shapes memory: the seed and the number of steps do not."""
+    settings: dict[str, Any] = {"rule": run.lora, "layout": run.batch, "loss": run.loss, "optim": run.optim}
+    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=0)
+
+
+def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:
+    """The demand of a model with such an adapter on such rows, kept for the next question."""
+    plain = rule.model_dump_json(exclude={"alpha"})
+    key = f"{cache.fingerprint} {model.model_dump_json()} {plain}"
+    if key not in _KNOWN:
+        if len(_KNOWN) >= MOST:
+            _KNOWN.pop(next(iter(_KNOWN)))
+        _KNOWN[key] = Demand(_adapted(load_base(model).model, rule), cache.split("train"))
+    return _KNOWN[key]
+
+
+def _adapted(model: Any, rule: LoRA | RsLoRA) -> Any:
+    paths = select_projections(model, rule.targets, rule.last_blocks)
+    attach(model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
+    return model

@@ -1,0 +1,36 @@
+"""How much memory there is for a run: what a Mac recommends, the GPU's own, or the machine's, as its container says."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux tells a container's limit, version 2 and version 1."""
+
+
+def device_memory() -> int:
+    """Bytes that a run may take where nothing else is said.
+
+    On Metal what the system recommends as a working set; on CUDA the device's memory; on a CPU the physical memory, or
+    the container's limit where that is less.
+
+    Example:
+        >>> device_memory() > 10**8
+        True
+    """
+    info: dict[str, Any] = mx.device_info()
+    if mx.default_device() == mx.gpu:
+        found = info.get("max_recommended_working_set_size") or info.get("total_memory") or info.get("memory_size")
+        if found:
+            return int(found)
+    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *map(_limit, CGROUPS))
+
+
+def _limit(path: Path) -> int:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return 2**63
+    return int(text) if text.isdigit() else 2**63

@@ -1,0 +1,122 @@
+"""What a training asks of the memory under any settings: predicted, measured by a real step, and said when too much."""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from tasks.batch import Layout, Rows, heaviest
+from tasks.batch.batch import Batch, positions
+from tasks.memory import GB, Parts, limits
+from tasks.model.dense import QUANTIZED, dense_base
+from tasks.model.head import find_head
+from tasks.step.fitting import Changes, changed, fastest, singles
+from tasks.step.footprint import WINDOW, footprint
+from tasks.step.forward import Forward
+from tasks.step.recipe import Recipe
+from tasks.step.update import Update, is_compiled
+
+LOOKED_AT = 512
+"""Batches of a run that are looked at for the heaviest."""
+
+PACKED_BITS = 4.5
+"""Of a weight of four bits, its share of a scale and a bias among them."""
+
+STEPS = 2
+"""Steps of a measurement: the second has the first one's state beside its own."""
+
+
+SHAPING: Any = {**dict.fromkeys(("layout", "loss", "memory", "seed"), True), "train": {"accumulate", "compile"}}
+"""What of a recipe shapes the memory of a model whose adapter is attached."""
+
+
+class Demand:
+    """The memory that trainings of one model on some rows take; each is told once.
+
+    Args:
+        model: the base with the adapter attached, its arrays lazy.
+        rows: what is trained on.
+    """
+
+    def __init__(self, model: nn.Module, rows: Rows):
+        self._model, self._rows, self._told = model, rows, dict[str, Parts]()
+        self._heaviest: dict[str, list[Batch]] = {}
+        self.longest = max(map(positions, rows.lengths.tolist()), default=1)
+        self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
+        self.packable = 0 if self.quantized else _packable(model)
+
+    def parts(self, recipe: Recipe) -> Parts:
+        """The predicted peak of a recipe for this model's adapter, in parts."""
+        shaped = recipe.model_dump_json(include=SHAPING)
+        if shaped not in self._told:
+            self._told[shaped] = footprint(self._model, recipe, self._batches(recipe), limit=recipe.memory.budget)
+        return self._told[shaped]
+
+    def bytes(self, recipe: Recipe) -> int:
+        """The predicted peak of a recipe; of another rank, its adapter counted anew."""
+        return self.parts(recipe).total
+
+    def measured(self, recipe: Recipe) -> int:
+        """The peak of real steps on the heaviest batch; reads the weights."""
+        model, memory = self._model, recipe.memory
+        chunk = memory.head_chunk
+        with limits(memory), dense_base(model, memory.base):
+            mx.synchronize()
+            mx.clear_cache()
+            mx.reset_peak_memory()
+            compiled = is_compiled(recipe.train)
+            forward = Forward(
+                model, recipe.loss, None if chunk is None else find_head(model), chunk=chunk or 1, split=not compiled
+            )
+            update = Update(forward, recipe.optim, checkpoint=memory.checkpoint, compile=compiled)
+            for batch in self._batches(recipe):
+                masters: Any = model.trainable_parameters()
+                state, window = update.start(masters), [batch] * min(recipe.train.accumulate, WINDOW)
+                for _ in range(STEPS):
+                    done = update(masters, state, [forward.arrays(one) for one in window], mx.random.key(0), 0.0)
+                    mx.eval(done)
+                    masters, state = done.masters, done.state
+            return mx.get_peak_memory()
+
+    def _batches(self, recipe: Recipe) -> list[Batch]:
+        layout: Layout = recipe.layout
+        key = f"{recipe.layout.model_dump_json()} {recipe.seed}"
+        if key not in self._heaviest:
+            self._heaviest[key] = heaviest(self._rows, layout, seed=recipe.seed, batches=LOOKED_AT)
+        return self._heaviest[key]
+
+
+def refusal(demand: Demand, asked: Recipe) -> str:
+    """What to say of a training that does not fit: how much it holds, the budget, what saves how much, what fits."""
+    budget, parts = asked.memory.budget, demand.parts(asked)
+    plain = asked.model_copy(update={"memory": asked.memory.model_copy(update={"auto": False})})
+    savings = {
+        _typed(changes): parts.total - demand.bytes(changed(plain, changes))
+        for changes in singles(plain, demand.longest, demand.quantized)
+    }
+    savings["model.quantize=4"] = demand.packable
+    if asked.rule.rank > 1:
+        savings[f"lora.rank={asked.rule.rank // 2}"] = parts.adapter // 2
+    listed = sorted(((saving, name) for name, saving in savings.items() if saving > 0), reverse=True)
+    told = ", ".join(f"{name} saves {_gb(saving)}" for saving, name in listed) or "nothing saves any"
+    weighed = fastest(plain, demand.longest, demand.quantized, demand.bytes, budget)
+    if weighed and weighed[-1].fits:
+        fix = f"this fits: {weighed[-1].overrides} ({_gb(weighed[-1].peak_bytes)}), which memory=auto would choose"
+    else:
+        fix = "no choice of these fits: take a smaller model, a quantized one or shorter rows (data.max_tokens)"
+    where = "memory.limit_gb" if asked.memory.limit_gb is not None else "what this device has; set memory.limit_gb"
+    return f"training would hold {_gb(parts.total)}, the budget is {_gb(budget)} ({where}): {told}; {fix}"
+
+
+def _typed(changes: Changes) -> str:
+    return " ".join(f"{key}={value}" for key, value in changes.items())
+
+
+def _gb(nbytes: int) -> str:
+    return f"{nbytes / GB:.3g} GB"
+
+
+def _packable(model: nn.Module) -> int:
+    """Bytes that four bits a weight would save: what `quantize` takes, in groups of 64."""
+    weights = [m["weight"] for m in model.modules() if hasattr(m, "to_quantized") and m["weight"].shape[-1] % 64 == 0]
+    return int(sum(w.nbytes - w.size * PACKED_BITS / 8 for w in weights))
