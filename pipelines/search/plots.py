@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 PLOTS = {
     "history.svg": "Best so far",
@@ -43,7 +44,7 @@ def history(axes: Axes, report: dict[str, Any]) -> None:
         if marked := [row["number"] for row in report["trials"] if row["state"] == state]:
             axes.plot(marked, [0.02] * len(marked), "x", ms=4, color=COLOURS[state], label=state, transform=_foot(axes))
     axes.set(xlabel="trial", ylabel=report["objective"])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
 
 
@@ -101,7 +102,7 @@ def curves(axes: Axes, report: dict[str, Any]) -> None:
         )
         axes.plot(steps[-1:], losses[-1:], "x" if row["state"] == "pruned" else "o", ms=5, color=colour)
     axes.set(xlabel="step", ylabel="validation loss, nats a supervised token")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
 
 
