@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RET
 
 from tasks.adapter import Adapter, base_fingerprint, load_adapter, record_probe, save_adapter
 from tasks.artifact import Record
-from tasks.batch import Rows
+from tasks.batch import first_tokens
 from tasks.data import TokenCache
 from tasks.errors import GraftlineError
 from tasks.memory import limits
@@ -131,7 +131,7 @@ def train(
             finally:
                 for sink in opened:
                     sink.close()
-        probe = record_probe(base, _probe_row(valid or rows, probe_tokens))
+        probe = record_probe(base, first_tokens(valid or rows, probe_tokens))
         adapter = save_adapter(
             out / "adapter", base, rule=recipe.rule, source=model, step=step, seed=recipe.seed, probe=probe
         )
@@ -160,16 +160,6 @@ def train(
     )
 
 
-def _probe_row(rows: Rows, tokens: int) -> list[int]:
-    """A row of real tokens: the first examples one after another, cut."""
-    row: list[int] = []
-    for index in range(len(rows)):
-        row += rows.ids(index).tolist()
-        if len(row) >= tokens:
-            break
-    return row[:tokens]
-
-
 def _open_sinks(make: tuple[MakeSink, ...], out: Path, start: int, total: int) -> list[Sink]:
     opened = [sink(out / "metrics.jsonl", start=start, total=total) for sink in make]
     return [*opened, ProgressArtifact(total)] if TaskRunContext.get() else opened
@@ -186,17 +176,16 @@ class ProgressArtifact:
         self._id: Any = None
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 2.0}) as impatient:
             self._impatient = impatient  # made once: it takes 65 ms
-        self._send(0.0, "training")
+        self._send(0, "training")
 
     def write(self, metrics: StepMetrics) -> None:
         """Moves the bar if a second has passed, or at the end."""
         if time.monotonic() >= self._next or (metrics.step == self._total and not self._lost):
-            self._send(
-                100 * metrics.step / self._total, f"step {metrics.step} of {self._total}, loss {metrics.loss:.4f}"
-            )
+            self._send(metrics.step, f"step {metrics.step} of {self._total}, loss {metrics.loss:.4f}")
 
-    def _send(self, share: float, text: str) -> None:
+    def _send(self, step: int, text: str) -> None:
         """Tries once and for two seconds at most: left alone, Prefect tries for more than a minute."""
+        share = 100.0 * step / self._total
         try:
             with SettingsContext(profile=get_settings_context().profile, settings=self._impatient):
                 if self._id is None:

@@ -9,7 +9,7 @@ from tasks.batch.bucketed import Bucketed
 from tasks.batch.heaviest import heaviest
 from tasks.batch.packed import Packed
 from tasks.batch.padded import Padded
-from tasks.batch.stream import Layout, Rows, batches, epoch_batches, padding_share, shapes, stream
+from tasks.batch.stream import Layout, Rows, batches, epoch_batches, first_tokens, padding_share, shapes, stream
 
 LAYOUTS: dict[str, type[Packed] | type[Padded] | type[Bucketed]] = {
     "packed": Packed,
@@ -28,6 +28,7 @@ __all__ = [
     "Rows",
     "batches",
     "epoch_batches",
+    "first_tokens",
     "heaviest",
     "make_batch",
     "padding_share",

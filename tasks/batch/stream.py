@@ -64,6 +64,16 @@ def stream(rows: Rows, layout: Layout, *, seed: int, start: int = 0) -> Iterator
         epoch += 1
 
 
+def first_tokens(rows: Rows, count: int) -> list[int]:
+    """A row of real tokens: the first examples one after another, cut."""
+    row: list[int] = []
+    for index in range(len(rows)):
+        row += rows.ids(index).tolist()
+        if len(row) >= count:
+            break
+    return row[:count]
+
+
 def padding_share(rows: Rows, layout: Layout, *, seed: int) -> float:
     """The share of positions of the first epoch that are padding, 0 to 1."""
     lengths = rows.lengths

@@ -1,6 +1,7 @@
 """What is measured at each step, what goes on over steps and resumes, and what a sink is."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -171,3 +172,8 @@ class Durable(Protocol):
     def rewind(self, step: int, /) -> None:
         """Forgets the steps after this one, which will come again."""
         ...
+
+
+def durable(sinks: Sequence[Sink]) -> list[Durable]:
+    """Those of the sinks that keep a record."""
+    return [sink for sink in sinks if isinstance(sink, Durable)]

@@ -12,7 +12,7 @@ from tasks.model.dense import QUANTIZED, dense_base
 from tasks.model.head import find_head
 from tasks.step.fitting import Changes, changed, fastest, singles
 from tasks.step.footprint import WINDOW, footprint
-from tasks.step.forward import Forward
+from tasks.step.forward import Forward, usual_share
 from tasks.step.recipe import Recipe
 from tasks.step.update import Update, is_compiled
 
@@ -49,8 +49,13 @@ class Demand:
         """The predicted peak of a recipe for this model's adapter, in parts."""
         shaped = recipe.model_dump_json(include=SHAPING)
         if shaped not in self._told:
-            self._told[shaped] = footprint(self._model, recipe, self._batches(recipe), limit=recipe.memory.budget)
+            self._told[shaped] = footprint(
+                self._model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
+            )
         return self._told[shaped]
+
+    def _usual(self, recipe: Recipe) -> float | None:
+        return usual_share(self._rows, recipe.loss) if is_compiled(recipe.train) else None
 
     def bytes(self, recipe: Recipe) -> int:
         """The predicted peak of a recipe; of another rank, its adapter counted anew."""
@@ -64,10 +69,9 @@ class Demand:
             mx.synchronize()
             mx.clear_cache()
             mx.reset_peak_memory()
-            compiled = is_compiled(recipe.train)
-            forward = Forward(
-                model, recipe.loss, None if chunk is None else find_head(model), chunk=chunk or 1, split=not compiled
-            )
+            compiled, head = is_compiled(recipe.train), None if chunk is None else find_head(model)
+            usual = self._usual(recipe)
+            forward = Forward(model, recipe.loss, head, chunk=chunk or 1, split=not compiled, usual=usual)
             update = Update(forward, recipe.optim, checkpoint=memory.checkpoint, compile=compiled)
             for batch in self._batches(recipe):
                 masters: Any = model.trainable_parameters()

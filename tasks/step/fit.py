@@ -17,13 +17,11 @@ import mlx.nn as nn
 from tasks.artifact import is_disk_full
 from tasks.batch import Rows, batches
 from tasks.checkpoint.interrupt import stop_on_signal
-from tasks.errors import ConfigError, Interrupted, RunError
+from tasks.errors import Interrupted, RunError
 from tasks.memory import usage
-from tasks.model.family import model_type
-from tasks.model.head import find_head
-from tasks.sink import Counters, Durable, Sink
+from tasks.sink import Counters, Sink, durable
 from tasks.step.feed import Feed, Handed
-from tasks.step.forward import Forward, usual_share
+from tasks.step.forward import choose_forward, usual_share
 from tasks.step.recipe import Recipe
 from tasks.step.state import State, States
 from tasks.step.update import Update, is_compiled
@@ -61,14 +59,11 @@ class Fit:
         *,
         origin: dict[str, str] | None = None,
     ):
-        if valid is None and (setting := recipe.train.by_validation):
-            raise ConfigError(
-                f"train.{setting} goes by the validation loss, and there are no validation rows; give data.valid or "
-                "data.valid_share"
-            )
+        recipe.check_rows(valid is not None)
         self._model, self._valid, self._recipe, self._out = model, valid, recipe, out
         compiled = is_compiled(recipe.train)
-        self._forward = _forward(model, recipe, usual_share(rows, recipe.loss) if compiled else None)
+        usual = usual_share(rows, recipe.loss) if compiled else None
+        self._forward = choose_forward(model, recipe.loss, chunk=recipe.memory.head_chunk, usual=usual)
         update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
         self._states = States(model, update, recipe, out, origin or {})
         self._feed = Feed(self._forward, update, rows, recipe)
@@ -90,10 +85,7 @@ class Fit:
     @property
     def ended(self) -> Literal["steps", "patience"] | None:
         """Why there is no further step: that was the last one, or nothing better was found for too long."""
-        if self.step == self._recipe.steps:
-            return "steps"
-        patience = self._recipe.train.patience
-        return "patience" if patience is not None and self.counters.since_best >= patience else None
+        return self._recipe.ended(self.step, self.counters.since_best)
 
     def run(self, sinks: Sequence[Sink]) -> int:
         """Trains to the end, tells the sinks of each step, and leaves in the model the adapter that is the result.
@@ -116,10 +108,8 @@ class Fit:
                     self._stop(stop.signum)
         except BaseException as error:
             if isinstance(error, Exception) and is_disk_full(error, self._out):
-                raise RunError(
-                    f"{self._out}: the disk is full at step {self._doing}; make room, and the same with "
-                    f"run_dir={self._out} goes on from the last checkpoint"
-                ) from error
+                said = f"{self._out}: the disk is full at step {self._doing}; make room, and the same with run_dir="
+                raise RunError(f"{said}{self._out} goes on from the last checkpoint") from error
             error.add_note(f"training step {self._doing} of {self._recipe.steps}")
             raise
         if self._recipe.train.final == "best":
@@ -184,9 +174,8 @@ class Fit:
 
     def _save(self, *, scheduled: bool = True) -> None:
         assert self._unread is None, "the counters are behind the masters"
-        for sink in self._sinks:
-            if isinstance(sink, Durable):
-                sink.sync()  # before the checkpoint: its metrics are never ahead of those on the disk
+        for sink in durable(self._sinks):
+            sink.sync()  # before the checkpoint: its metrics are never ahead of those on the disk
         self._states.save(self._state, self._valid_loss, scheduled=scheduled)
         self._saved = self.step
 
@@ -205,9 +194,8 @@ class Fit:
         restores, factor = self.counters.restores + 1, self.counters.rate_factor * self._recipe.train.backoff
         self._enter(self._states.before())
         self.counters.restores, self.counters.rate_factor = restores, factor
-        for sink in self._sinks:
-            if isinstance(sink, Durable):
-                sink.rewind(self.step)
+        for sink in durable(self._sinks):
+            sink.rewind(self.step)
         log.warning("back at step %d, at %.3g times the learning rate", self.step, factor)
         return False
 
@@ -218,13 +206,3 @@ class Fit:
         self._unread: Handed | None = None
         self._valid_loss: float | None = None  # of the step read last
         self._began = time.perf_counter()
-
-
-def _forward(model: nn.Module, recipe: Recipe, usual: float | None) -> Forward:
-    """How losses are computed: at the positions that count if the model has a head that can be taken apart."""
-    chunk = recipe.memory.head_chunk
-    head = find_head(model) if chunk is not None else None
-    if chunk is not None and (head is None or not head.frozen):
-        log.info("the %s model has no head of its own; logits are computed at every position", model_type(model))
-        head = None
-    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=usual is None, usual=usual)

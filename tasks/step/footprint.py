@@ -27,7 +27,9 @@ WINDOW = 2
 """Batches of an accumulated step that are looked at: a third holds what the second does."""
 
 
-def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, limit: int | None = None) -> Parts:
+def footprint(
+    model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, limit: int | None = None, usual: float | None = None
+) -> Parts:
     """The most that a training holds, part by part; nothing is computed and no weight is read.
 
     Args:
@@ -35,6 +37,7 @@ def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, li
         recipe: how it is trained.
         heaviest: the batches of the run that ask most, as `tasks.batch.heaviest` finds them.
         limit: bytes above which MLX will hold allocations back; None for no limit.
+        usual: of a compiled step, as `Forward` is given it.
     """
     before = {id(array): array.nbytes for array in named(model.parameters()).values()}
     head = None if recipe.memory.head_chunk is None else find_head(model, prove=False)
@@ -46,7 +49,7 @@ def footprint(model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, li
         found = []
         try:
             for batch in heaviest:
-                graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW))
+                graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW), usual)
                 found.append((graph, replay(graph, queue_of(backend()), limit=room)))
         except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not tell of
             log.warning(
@@ -74,7 +77,9 @@ def _estimate(model: nn.Module, recipe: Recipe, batch: Batch, base: int, masters
     )
 
 
-def step_graph(model: nn.Module, recipe: Recipe, head: Head | None, window: Sequence[Batch]) -> Graph:
+def step_graph(
+    model: nn.Module, recipe: Recipe, head: Head | None, window: Sequence[Batch], usual: float | None = None
+) -> Graph:
     """The graph of one training step of a model with adapters, whose arrays may be lazy: none is computed.
 
     Args:
@@ -82,9 +87,10 @@ def step_graph(model: nn.Module, recipe: Recipe, head: Head | None, window: Sequ
         recipe: how it is trained.
         head: the model's two parts, or None for full logits.
         window: the batches of the step.
+        usual: as `Forward` is given it.
     """
     chunk, split = recipe.memory.head_chunk or 1, not is_compiled(recipe.train)
-    forward = Forward(model, recipe.loss, head, chunk=chunk, split=split, alone=True)
+    forward = Forward(model, recipe.loss, head, chunk=chunk, split=split, usual=usual, alone=True)
     update = Update(forward, recipe.optim, checkpoint=recipe.memory.checkpoint)
     masters: Any = model.trainable_parameters()
     before: Any = model.parameters()

@@ -5,6 +5,7 @@ states are gathered at the positions that the loss counts, and go through the he
 logits are computed. Rows that hold several examples get an attention that keeps to each.
 """
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -19,12 +20,14 @@ from tasks.attention import alone_cache, backend, choose_way, honours_alone, pac
 from tasks.batch import Batch, Rows
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
-from tasks.model.head import Head, vocabulary
+from tasks.model.family import model_type
+from tasks.model.head import Head, find_head, vocabulary
 from tasks.model.unpacked import unpacked_products
 
 SAMPLE = 256
 """Rows that are looked at for how much of them is supervised."""
 
+log = logging.getLogger(__name__)
 Arrays = dict[str, Any]
 """A batch as MLX arrays, by name; which names there are says how its loss is computed. `boundaries` is a tuple."""
 
@@ -125,6 +128,23 @@ class Forward:
             return alone_cache(self.model, length, self.dtype) if self._alone else None
         way = choose_way(length, backend(), rows=rows, boundaries=boundaries is not None)
         return packed_cache(self.model, segments_BT, self.dtype, way=way, boundaries=boundaries)
+
+
+def choose_forward(model: nn.Module, loss: Loss, *, chunk: int | None, usual: float | None) -> Forward:
+    """How losses of a model are computed: where they count, if it has a frozen head that can be taken apart.
+
+    Args:
+        model: ids -> logits.
+        loss: what is summed.
+        chunk: the most positions whose logits are alive at a time; None asks for logits at every position.
+        usual: the usual share of positions that count, for a step that is compiled; None for one that is not, where
+            attention runs example by example in packed rows.
+    """
+    head = find_head(model) if chunk is not None else None
+    if chunk is not None and (head is None or not head.frozen):
+        log.info("the %s model has no head of its own; logits are computed at every position", model_type(model))
+        head = None
+    return Forward(model, loss, head, chunk=chunk or 1, split=usual is None, usual=usual)
 
 
 def compute_dtype(model: nn.Module) -> mx.Dtype:

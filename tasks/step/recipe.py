@@ -1,7 +1,10 @@
 """How to train: everything that shapes the result, apart from the base and the rows."""
 
+from typing import Literal
+
 from tasks.artifact import Record
 from tasks.batch import Bucketed, Packed, Padded
+from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
 from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
 from tasks.memory import Memory
@@ -31,6 +34,25 @@ class Recipe(Record):
     train: Train
     steps: int
     seed: int
+
+    def check_rows(self, valid: bool) -> None:
+        """Refuses settings that go by the validation loss where no row is validated on.
+
+        Raises:
+            ConfigError: naming the setting.
+        """
+        if not valid and (setting := self.train.by_validation):
+            raise ConfigError(
+                f"train.{setting} goes by the validation loss, and there are no validation rows; give data.valid or "
+                "data.valid_share"
+            )
+
+    def ended(self, step: int, since_best: int) -> Literal["steps", "patience"] | None:
+        """Why no step follows this one, so many validations after the best; None where one does."""
+        if step == self.steps:
+            return "steps"
+        patience = self.train.patience
+        return "patience" if patience is not None and since_best >= patience else None
 
     def due(self, step: int, every: int | None) -> bool:
         """Whether something that is done every so many steps is done after this one; the last step always counts."""

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.batch import LAYOUTS, Bucketed, Packed, Padded, batches, epoch_batches, padding_share, shapes, stream
+from tasks.batch import (
+    LAYOUTS,
+    Bucketed,
+    Packed,
+    Padded,
+    batches,
+    epoch_batches,
+    first_tokens,
+    padding_share,
+    shapes,
+    stream,
+)
 from tests.batch.rows import MemoryRows, lengths
 
 layouts = st.sampled_from(
@@ -76,3 +87,9 @@ def test_a_packed_epoch_has_hardly_any_padding_and_few_shapes():
     assert padding_share(rows, Packed(tokens=2048), seed=0) < 0.02
     assert shapes(rows, Packed(tokens=2048, size=2), seed=0) <= {(2, 2048), (1, 4096)}
     assert len(shapes(rows, Bucketed(tokens=2048), seed=0)) > 4
+
+
+def test_the_first_tokens_are_those_of_the_first_rows_cut():
+    rows = MemoryRows([3, 4, 5])
+    assert first_tokens(rows, 5) == [0, 1, 2, 1, 2]
+    assert first_tokens(rows, 99) == [0, 1, 2, 1, 2, 3, 4, 2, 3, 4, 5, 6]

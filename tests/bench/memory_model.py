@@ -27,6 +27,8 @@ from tasks.model.load import load_base
 from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.step import Fit, Recipe, footprint
+from tasks.step.forward import usual_share
+from tasks.step.update import is_compiled
 from tests.bench.memory_cases import CASES, CUDA, Case
 from tests.bench.report import setting
 from tests.bench.rows import BenchRows, chat_rows
@@ -83,7 +85,7 @@ def rows_of(case: Case, vocabulary: int) -> BenchRows:
     return BenchRows(np.full(16, case.length + 1), vocabulary)
 
 
-def run(case: Case) -> dict[str, Any]:
+def run(case: Case, *, measure: bool = True) -> dict[str, Any]:
     """A case's prediction and what its training held."""
     model, how = lazy_model(case), recipe_of(case)
     vocabulary = min(m.weight.shape[0] for m in model.modules() if isinstance(m, nn.Embedding | nn.QuantizedEmbedding))
@@ -91,11 +93,19 @@ def run(case: Case) -> dict[str, Any]:
     began = time.perf_counter()
     found_batches = heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)
     try:
-        parts = footprint(model, how, found_batches).model_dump()
+        usual = usual_share(rows, how.loss) if is_compiled(how.train) else None
+        parts = footprint(model, how, found_batches, usual=usual).model_dump()
     except Exception as error:  # the measurement is wanted all the same
         print(f"{case.name}: not told: {type(error).__name__}: {error}", flush=True)
         parts = {}
     told = time.perf_counter() - began
+    if not measure:
+        return {
+            "case": case.name,
+            "predicted_bytes": sum(parts.values()),
+            "seconds_to_predict": round(told, 2),
+            "parts": parts,
+        }
     arrays: Any = tree_flatten(model.parameters())
     for _, array in arrays:  # one by one, or the dense form of a quantized model would be there at once
         mx.eval(array)
@@ -129,15 +139,19 @@ def main() -> None:
     parser.add_argument("--cuda", action="store_true", help="the shapes of 0.6B and 8B, for a GPU of 80 GB or more")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no case after this long")
+    parser.add_argument("--predict", action="store_true", help="train nothing")
     given = parser.parse_args()
     began, found = time.perf_counter(), []
     for case in CUDA if given.cuda else CASES:
         if given.only not in case.name or time.perf_counter() - began > given.seconds:
             continue
         try:
-            one = run(case)
+            one = run(case, measure=not given.predict)
         except Exception as error:  # what is too large ends nothing but its own line
             print(f"{case.name}: {type(error).__name__}: {error}", flush=True)
+            continue
+        if given.predict:
+            print(f"{case.name:58} {one['predicted_bytes'] / 1e6:10,.1f}  {one['parts']}", flush=True)
             continue
         found.append(one)
         figures = f"{one['predicted_bytes'] / 1e6:10,.1f} {one['measured_bytes'] / 1e6:10,.1f} {one['ratio']:7.3f}"

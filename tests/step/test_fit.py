@@ -118,7 +118,7 @@ def poison(monkeypatch):
 
     def set_up(*bad):
         Poisoned.bad, Poisoned.seen = set(bad), []
-        monkeypatch.setattr("tasks.step.fit.Forward", Poisoned)
+        monkeypatch.setattr("tasks.step.forward.Forward", Poisoned)
 
     return set_up
 
@@ -278,7 +278,7 @@ class Rewound(Kept):
 
 @pytest.fixture
 def fragile(monkeypatch):
-    monkeypatch.setattr("tasks.step.fit.Forward", Fragile)
+    monkeypatch.setattr("tasks.step.forward.Forward", Fragile)
     Fragile.floor = 2.75
 
 
@@ -358,7 +358,7 @@ class Spiking(Forward):
 
 
 def test_spikes_are_told_counted_and_the_same_after_a_resume(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("tasks.step.fit.Forward", Spiking)
+    monkeypatch.setattr("tasks.step.forward.Forward", Spiking)
     Spiking.seen, Spiking.at = [], {20, 24}
     (tmp_path / "whole").mkdir()
     how = recipe(steps=26, optim=AdamW(lr=1e-5), train=Train(save_every=22))
