@@ -70,6 +70,8 @@ def test_workers_on_two_machines_one_killed_and_the_server_restarted(server: Ser
     server.start()
     _ended_well(here, worker)
     search = search_in(here, *total)
-    rows = trials(search, study_of(search))
+    study = study_of(search)
+    rows = trials(search, study)
+    study.storage.rdb.engine.dispose()  # its connections are open as long as its pool is
     assert [(row["number"], row["state"]) for row in rows] == [(number, "complete") for number in range(8)]
     assert len({row["where"].rpartition(":")[2].split("/trials/")[0] for row in rows}) == 2
