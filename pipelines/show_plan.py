@@ -20,6 +20,7 @@ PARTS = {
     "kept": "kept for backward",
     "working": "the block at hand",
     "queued": "done with, queued",
+    "untold": "the backend's own",
 }
 """How the parts of the peak are called."""
 

@@ -3,6 +3,7 @@
 import logging
 import shlex
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,12 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
         lift: as for `run_stages`.
 
     Returns:
-        What the report says of it: where it is, its digest, and its own report's scores and verdict.
+        What the report says of it: where it is, its digest, its own report's scores and verdict, and its command. Of
+        a trial of another machine only where it is and its command: that machine's worker copies it.
 
     Raises:
         VerifyError: it does not pass in full.
-        RunError: the copy is not what was copied.
+        RunError: the adapter is gone, or the copy is not what was copied.
     """
     out, number, changes = search.folder / "best", row["number"], search.changes(row["values"], cheap=False)
     of = {"study": search.sweep.study, "trial": number, "run": fingerprint([changes, search.run])}
@@ -48,7 +50,13 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
         return read_manifest(out)["best"]  # type: ignore[index]
     folder = search.trial_folder(number)
     if not (folder / "adapter").is_dir():
-        raise RunError(f"the best adapter, of trial {number}, is not on this machine but on {row['where']}")
+        if row["where"] == f"{socket.gethostname()}:{folder}":
+            raise RunError(
+                f"the best adapter, of trial {number}, is gone from {folder}; make it again with: "
+                f"{command(search, row['values'])}"
+            )
+        log.info("the best adapter, of trial %d, is on another machine: %s", number, row["where"])
+        return {"adapter": None, "where": row["where"], "command": command(search, row["values"])}
     placed = [f"run_dir={space.text(str(folder))}", "resume=auto"]
     with gpu_lock(search.run.gpu_lock, folder):
         report = run_stages(compose([*changes, *placed]), changes, lift)
@@ -57,6 +65,7 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
         raise VerifyError(f"the best adapter, of trial {number} at {folder}, is not verified: {'; '.join(failed)}")
     best = {
         "adapter": str(out / "adapter"),
+        "where": row["where"],
         "sha256": report["adapter"]["sha256"],
         "command": command(search, row["values"]),
         "evaluate": {k: v for k, v in report["evaluate"].items() if k != "samples"},

@@ -57,7 +57,7 @@ def say_search(report: dict[str, Any]) -> None:
     for line in (
         headline(report),
         report["best"]["command"],
-        report["best"]["adapter"],
+        report["best"]["adapter"] or f"the adapter is on another machine: {report['best']['where']}",
         f"{report['folder']}/report.md",
     ):
         console.print(line, highlight=False, soft_wrap=True, markup=False)

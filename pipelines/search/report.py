@@ -31,16 +31,18 @@ def markdown(report: dict[str, Any], pictures: Mapping[str, str]) -> str:
     """
     parts = [f"# {report['study']}\n\n{headline(report)}\n\n`{report['folder']}`\n"]
     if best := report["best"]:
-        checks = ", ".join(best["checks"])
-        parts.append(
-            f"## The best adapter\n\n`{best['adapter']}`, sha256 `{best['sha256']}`\n\n"
-            f"Verified: {checks}.\n\n```\n{best['command']}\n```\n"
-        )
+        parts.append(f"## The best adapter\n\n{_place(best)}\n\n```\n{best['command']}\n```\n")
     for name, about in PLOTS.items():
         if name in pictures:
             parts.append(f"## {about}\n\n![{about}]({pictures[name]})\n")
     parts.append(_table(report))
     return "\n".join(parts)
+
+
+def _place(best: Mapping[str, Any]) -> str:
+    if best["adapter"] is None:
+        return f"On another machine, whose worker copies it to its own best/: `{best['where']}`"
+    return f"`{best['adapter']}`, sha256 `{best['sha256']}`\n\nVerified: {', '.join(best['checks'])}."
 
 
 def _table(report: dict[str, Any]) -> str:

@@ -57,7 +57,15 @@ def footprint(
             )
             return max((_estimate(model, recipe, one, base, masters) for one in heaviest), key=lambda p: p.total)
     graph, held = max(found, key=lambda pair: pair[1].nbytes)
-    return parts_of(graph, held, base=base, masters=masters, vocabulary=vocabulary(model), blocks=len(blocks(model)[1]))
+    return parts_of(
+        graph,
+        held,
+        base=base,
+        masters=masters,
+        vocabulary=vocabulary(model),
+        blocks=len(blocks(model)[1]),
+        backend=backend(),
+    )
 
 
 def _estimate(model: nn.Module, recipe: Recipe, batch: Batch, base: int, masters: int) -> Parts:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,14 @@ def test_one_that_does_not_pass_in_full_is_not_copied(
     assert not (tmp_path / "sweep" / "best").exists()
 
 
-def test_one_on_another_machine_is_named(tmp_path: Path) -> None:
-    row = {"number": 3, "values": VALUES, "where": "there:/sweeps/0003"}
-    with pytest.raises(RunError, match="of trial 3, is not on this machine but on there:/sweeps/0003"):
-        copy_best(search_in(tmp_path, *SHORT), row, _plain)
+def test_one_on_another_machine_is_named_with_its_command(tmp_path: Path) -> None:
+    row, search = {"number": 3, "values": VALUES, "where": "there:/sweeps/0003"}, search_in(tmp_path, *SHORT)
+    best = copy_best(search, row, lambda _: pytest.fail("there is nothing to run here"))
+    assert best == {"adapter": None, "where": "there:/sweeps/0003", "command": command(search, VALUES)}
+
+
+def test_one_that_is_gone_is_told_with_the_command_that_makes_it_again(tmp_path: Path) -> None:
+    search = search_in(tmp_path, *SHORT)
+    row = {"number": 3, "values": VALUES, "where": f"{socket.gethostname()}:{search.trial_folder(3)}"}
+    with pytest.raises(RunError, match=r"of trial 3, is gone from .*0003; make it again with: python -m pipelines"):
+        copy_best(search, row, _plain)

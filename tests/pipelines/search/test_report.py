@@ -17,6 +17,12 @@ def test_the_page_has_the_best_the_plots_and_every_trial() -> None:
     assert rows[3].endswith("| a \\| b c |")
 
 
+def test_a_best_on_another_machine_is_said_to_be_there() -> None:
+    found = report()
+    there = {**found["best"], "adapter": None, "where": "mac2:/runs/0003"}
+    assert "copies it to its own best/: `mac2:/runs/0003`" in markdown({**found, "best": there}, {})
+
+
 def test_plots_that_are_not_there_are_left_out() -> None:
     assert "![" not in markdown(report(), {})
 
