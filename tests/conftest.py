@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.training import recipe, train_in
 
 settings.register_profile("graftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("graftline")  # a loaded machine is no error
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under nohup, and in every process started here then
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
