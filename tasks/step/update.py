@@ -18,6 +18,7 @@ from tasks.memory import Checkpoint
 from tasks.model.unpacked import unpacked_products
 from tasks.optim import AdamW, clip, load_state
 from tasks.settings import Train
+from tasks.step import scaling
 from tasks.step.forward import Arrays, Forward
 
 NAME = "adapter"
@@ -31,7 +32,8 @@ class Updated(NamedTuple):
         masters: the adapter's parameters after the step.
         state: the optimizer's.
         loss: over the window.
-        norm: of the gradient before clipping.
+        norm: of the gradient before clipping; 0 where a float16 step overflowed, which updates nothing and lowers
+            the loss's scale.
     """
 
     masters: Any
@@ -56,13 +58,14 @@ class Update:
     def __init__(self, forward: Forward, optim: AdamW, *, checkpoint: Checkpoint = "none", compile: bool = False):
         self._forward, self._optim, self._recomputed = forward, optim, recomputed(forward.model, checkpoint)
         self._optimizer = optim.build()
+        self._scaled = forward.dtype == mx.float16
         self._step = mx.compile(self._run) if compile else self._run
         self._held: tuple[Any, mx.array] = ({}, mx.zeros((0,)))
 
     def start(self, masters: Any) -> Any:
         """The optimizer's state before the first step."""
         self._optimizer.init({NAME: _joined(masters)})
-        return self._optimizer.state
+        return {**self._optimizer.state, **({scaling.NAME: scaling.start()} if self._scaled else {})}
 
     def restore(self, masters: Any, arrays: dict[str, mx.array]) -> Any:
         """The optimizer's state that a checkpoint holds, by the names that `named` gave.
@@ -70,8 +73,9 @@ class Update:
         Raises:
             RunError: it is of other settings.
         """
-        load_state(self._optimizer, arrays, {NAME: _joined(masters)})
-        return self._optimizer.state
+        own: Any = {name: array for name, array in arrays.items() if name.startswith(scaling.NAME) and self._scaled}
+        load_state(self._optimizer, {n: a for n, a in arrays.items() if n not in own}, {NAME: _joined(masters)})
+        return {**self._optimizer.state, **tree_unflatten(list(own.items()))} if own else self._optimizer.state
 
     def __call__(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: float) -> Updated:
         """The step over a window of batches: the gradient of their summed loss, divided once by its count.
@@ -109,15 +113,20 @@ class Update:
     def _graph(
         self, vector: mx.array, scales: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
     ) -> tuple[Any, ...]:
+        state = dict(state)
+        scale = state.pop(scaling.NAME, None)
+        factor = None if scale is None else scale["factor"]
         part: Part | None = None
         with checkpoint_blocks(self._recomputed):
             for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
                 # One batch after the other: side by side they would hold the activations of all.
                 held = vector if part is None else mx.depends([vector], [part.grads])[0]
-                step = Part(*value_and_grad(self._total(arrays, scales, own))(held))
+                step = Part(*value_and_grad(self._total(arrays, scales, own, factor))(held))
                 part = step if part is None else add(part, step)
         assert part is not None, "a step needs a batch"
         loss, grads = divide(part, vector)
+        if factor is not None:
+            loss, grads = LossSum(loss.total / factor, loss.count), grads / factor
         grads, norm = clip(grads, self._optim.clip_norm)
         self._optimizer.state = {**tree_map(lambda array: array, state), "learning_rate": rate}  # updated in place
         updated = self._optimizer.apply_gradients({NAME: grads}, {NAME: vector})[NAME]
@@ -126,15 +135,20 @@ class Update:
         def keep(new: mx.array, old: mx.array) -> mx.array:
             return mx.where(sound, new, old)
 
-        return keep(updated, vector), tree_map(keep, self._optimizer.state, state), loss, norm
+        kept = tree_map(keep, self._optimizer.state, state)
+        if scale is not None:
+            kept[scaling.NAME] = scaling.after(scale, sound)
+            norm = mx.where(scaling.overflowed(scale, loss.total, norm), 0.0, norm)
+        return keep(updated, vector), kept, loss, norm
 
-    def _total(self, arrays: Arrays, scales: mx.array, key: mx.array) -> Any:
+    def _total(self, arrays: Arrays, scales: mx.array, key: mx.array, factor: mx.array | None) -> Any:
         masters, dtype = self._held[0], self._forward.dtype
 
         def total(vector: mx.array) -> LossSum:
             self._forward.model.update(_parameters(vector * scales, masters, dtype))
             draw_dropout(self._forward.model, key)
-            return self._forward(arrays)
+            loss = self._forward(arrays)
+            return loss if factor is None else LossSum(loss.total * factor, loss.count)
 
         return total
 
