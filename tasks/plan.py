@@ -17,7 +17,7 @@ from tasks.errors import ConfigError, DataError
 from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import adapted_layers, attach
 from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
-from tasks.memory import Memory, Parts
+from tasks.memory import GB, Memory, Parts
 from tasks.model import Model
 from tasks.model.family import model_type, select_projections
 from tasks.model.load import Base, load_base
@@ -49,8 +49,9 @@ class Plan(Record):
         adapter_modules: projections adapted.
         adapter_parameters: numbers trained.
         training_bytes: adapter masters, gradients and optimizer moments, float32.
-        peak_memory_bytes: the most that training will hold, told from the graph of its heaviest step.
-        peak: the same in parts.
+        peak_memory_bytes: the most that training will hold: told from the graph of its heaviest step, or, where one was
+            asked for, what a real step held.
+        peak: what was told, in parts.
         budget_bytes: the most that it may hold.
         probed_bytes: what a real step on the heaviest batch held; None where none was asked for.
         memory: how memory is spent: as asked, or as chosen under memory.auto.
@@ -106,7 +107,7 @@ def plan(
         out: the file to write, plan.json.
         loss: what is summed.
         memory: how memory is spent.
-        probe: whether to take a real step, which reads the weights, and to tell its peak beside the predicted one.
+        probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
 
     Raises:
         ConfigError: the warm-up is longer than the run, or training needs more memory than the budget.
@@ -125,15 +126,20 @@ def plan(
     trained = sum(array.size for array in adapter_parameters(base.model).values())
     asked = Recipe(rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=1, seed=seed)
     demand = Demand(base.model, rows)
-    recipe, options = _within_budget(demand, asked, _chosen_before(out))
+    recipe, options = _within_budget(demand, asked, _chosen_before(out), probe=probe)
     agreed = _agreed(recipe.layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
     if agreed != recipe.layout:
-        recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None)
+        recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None, probe=probe)
     layout, train = recipe.layout, recipe.train
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
     steps = train.total_steps(batches)
     optim.rate(0, steps)
-    parts = demand.parts(recipe)
+    parts, probed = demand.parts(recipe), demand.measured(recipe) if probe else None
+    if probed is not None and probed > memory.budget:
+        raise ConfigError(
+            f"a real training step held {probed / GB:.4g} GB, the budget is {memory.budget / GB:.4g} GB "
+            "(memory.limit_gb); memory=auto, memory.checkpoint=all or fewer batch.tokens hold less"
+        )
     result = Plan(
         splits=cache.splits,
         layout=layout,
@@ -146,10 +152,10 @@ def plan(
         adapter_modules=len(adapted_layers(base.model)),
         adapter_parameters=trained,
         training_bytes=4 * 4 * trained,
-        peak_memory_bytes=parts.total,
+        peak_memory_bytes=parts.total if probed is None else probed,
         peak=parts,
         budget_bytes=memory.budget,
-        probed_bytes=demand.measured(recipe) if probe else None,
+        probed_bytes=probed,
         memory=recipe.memory,
         accumulate=train.accumulate,
         options=tuple(options),
@@ -159,15 +165,15 @@ def plan(
     return result
 
 
-def _within_budget(demand: Demand, asked: Recipe, before: Plan | None) -> tuple[Recipe, list[Option]]:
-    """The recipe that training takes, and what was weighed for it.
+def _within_budget(demand: Demand, asked: Recipe, before: Plan | None, *, probe: bool) -> tuple[Recipe, list[Option]]:
+    """The recipe that training takes, and what was weighed for it; one that is probed is judged by that.
 
     Raises:
         ConfigError: nothing that may be chosen fits.
     """
     budget = asked.memory.budget
     if not asked.memory.auto:
-        if demand.bytes(asked) > budget:
+        if demand.bytes(asked) > budget and not probe:
             raise ConfigError(refusal(demand, asked))
         return asked, []
     if before is not None and before.memory.budget == budget:  # a run that goes on trains as it did

@@ -95,8 +95,8 @@ class Planning(Record):
     """What the plan finds out beside what it counts.
 
     Attributes:
-        probe: whether it takes a real training step on the heaviest batch, which reads the weights, and tells what
-            that held beside what was predicted.
+        probe: whether it takes a real training step on the heaviest batch, which reads the weights, and goes by what
+            that held instead of what was predicted.
         longest_row: whether the plan command tells the longest row that the budget trains, and nothing else.
     """
 

@@ -16,7 +16,7 @@ from tests.tiny import write_chat, write_model
 from tests.training import recipe, train_in
 
 
-def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None) -> Plan:
+def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None, probe=False) -> Plan:
     source = Model(path=str(model_folder()))
     return plan.fn(
         cache,
@@ -27,6 +27,7 @@ def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, opt
         optim or AdamW(),
         0,
         out / "plan.json",
+        probe=probe,
     )
 
 
@@ -118,3 +119,17 @@ def test_packing_is_agreed_on_where_the_model_keeps_examples_apart(token_cache, 
 def test_a_warm_up_longer_than_the_run_is_refused_before_it_starts(token_cache, model_folder, tmp_path):
     with pytest.raises(ConfigError, match=r"optim\.warmup is 10 steps, the run has 3"):
         plan_of(token_cache, model_folder, tmp_path, train=Train(steps=3), optim=AdamW(warmup=10))
+
+
+def test_a_probe_is_gone_by_instead_of_what_is_told(token_cache, model_folder, tmp_path, monkeypatch):
+    real = plan_of(token_cache, model_folder, tmp_path, probe=True)
+    assert real.peak_memory_bytes == real.probed_bytes
+    assert 0.5 < real.peak.total / real.peak_memory_bytes < 2
+    monkeypatch.setattr("tasks.plan.Demand.bytes", lambda *_: 10**18)
+    monkeypatch.setattr("tasks.plan.Demand.measured", lambda *_: 10**6)
+    assert plan_of(token_cache, model_folder, tmp_path, probe=True).peak_memory_bytes == 10**6
+    monkeypatch.setattr("tasks.plan.Demand.measured", lambda *_: 10**18)
+    with pytest.raises(
+        ConfigError, match=r"a real training step held 1e\+09 GB, the budget is .* \(memory\.limit_gb\)"
+    ):
+        plan_of(token_cache, model_folder, tmp_path, probe=True)
