@@ -168,23 +168,23 @@ def _open_sinks(make: tuple[MakeSink, ...], out: Path, start: int, total: int) -
 class ProgressArtifact:
     """The share of steps done as a progress bar in the Prefect UI, at most once a second.
 
-    A server that does not answer is asked again a minute later; training does not wait for it.
+    A server that does not answer is asked again a minute later, and at the end; training does not wait for it.
     """
 
     def __init__(self, total: int):
         self._total, self._lost = total, False
         self._id: Any = None
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 2.0}) as impatient:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 5.0}) as impatient:
             self._impatient = impatient  # made once: it takes 65 ms
         self._send(0, "training")
 
     def write(self, metrics: StepMetrics) -> None:
         """Moves the bar if a second has passed, or at the end."""
-        if time.monotonic() >= self._next or (metrics.step == self._total and not self._lost):
+        if time.monotonic() >= self._next or metrics.step == self._total:
             self._send(metrics.step, f"step {metrics.step} of {self._total}, loss {metrics.loss:.4f}")
 
     def _send(self, step: int, text: str) -> None:
-        """Tries once and for two seconds at most: left alone, Prefect tries for more than a minute."""
+        """Tries once and for five seconds at most: left alone, Prefect tries for more than a minute."""
         share = 100.0 * step / self._total
         try:
             with SettingsContext(profile=get_settings_context().profile, settings=self._impatient):
