@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.config import Run, check_overrides, compose
+from pipelines.config import Run, compose
+from pipelines.form import check_overrides
 from tasks.artifact import read_manifest
 from tasks.errors import ConfigError
 

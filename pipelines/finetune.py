@@ -4,7 +4,8 @@ python -m pipelines.finetune +experiment=quickstart lora.rank=4
 """
 
 from pipelines.command import command
-from pipelines.config import EXPERIMENTS, check_experiment, check_overrides, compose
+from pipelines.config import EXPERIMENTS, compose
+from pipelines.form import check_experiment, check_overrides
 from pipelines.preflight import preflight
 from pipelines.private_server import begin
 

@@ -9,8 +9,9 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from pipelines.config import CONF, check_experiment, check_overrides, compose_plain
+from pipelines.config import CONF, compose_plain
 from pipelines.explain import explain
+from pipelines.form import check_experiment, check_overrides
 from pipelines.preflight import preflight
 from pipelines.window import Window, check_window
 from tasks.artifact import Record

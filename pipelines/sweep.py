@@ -19,9 +19,10 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
 
-from pipelines.config import CONF, check_overrides
+from pipelines.config import CONF
 from pipelines.console import quiet_user_errors, ready_for_prefect, show_log
 from pipelines.finetune import PAUSED, Experiment
+from pipelines.form import check_overrides
 from pipelines.search.composed import compose_search
 from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish

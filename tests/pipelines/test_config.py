@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.config import CONF, EXPERIMENTS, Run, check_experiment, compose, compose_plain, decode, lenient
+from pipelines.config import CONF, EXPERIMENTS, Run, compose, compose_plain, decode, lenient
 from tasks.errors import ConfigError
 
 GIVEN = ["data.train=rows.jsonl"]
@@ -115,12 +115,6 @@ def test_composing_leaves_hydra_as_it_was() -> None:
     before = GlobalHydra.instance().hydra
     compose(GIVEN)
     assert GlobalHydra.instance().hydra is before
-
-
-def test_an_unknown_experiment_lists_what_there_is() -> None:
-    assert check_experiment("none") == "none"
-    with pytest.raises(ValueError, match="quickstart"):
-        check_experiment("nope")
 
 
 def test_decoding_refuses_what_json_cannot_say() -> None:

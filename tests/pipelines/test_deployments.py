@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.config import CONF, EXPERIMENTS, check_overrides
+from pipelines.config import CONF, EXPERIMENTS
 from pipelines.deployments import DEPLOYMENTS, deployments
+from pipelines.form import check_overrides
 from pipelines.schedule import read_schedule
 
 

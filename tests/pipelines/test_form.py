@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import CONF, check_overrides, compose_plain
+from pipelines.config import CONF, compose_plain
+from pipelines.form import check_experiment, check_overrides
 from tasks.errors import ConfigError
 
 FINE = [
@@ -106,3 +107,9 @@ def test_a_choice_outside_conf_would_otherwise_be_read(tmp_path: Path) -> None:
 def test_the_refusal_says_what_to_write(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         check_overrides([override])
+
+
+def test_an_unknown_experiment_lists_what_there_is() -> None:
+    assert check_experiment("none") == "none"
+    with pytest.raises(ValueError, match="quickstart"):
+        check_experiment("nope")
