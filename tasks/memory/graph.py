@@ -259,11 +259,12 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
         name = record["name"]
         if name in ("AsType", "Broadcast") and read[0] in marked:
             mark = marked[read[0]]
-            marked[made[0]] = mark
             if mark in placeholders:
                 spread[mark] = made[0]
             else:
                 marked_by[made[0]] = mark
+            if name == "AsType" or mark not in placeholders:  # a backward may cast the cotangent that it is given
+                marked[made[0]] = mark
         elif name == "Multiply" and read[1] in marked_by:
             forward[marked_by[read[1]]] = read[0], made[0]
         elif name == "Multiply" and read[0] in marked_by:

@@ -54,6 +54,22 @@ def test_a_custom_function_takes_its_own_backward() -> None:
     assert own["Matmul"] == plain["Matmul"] == 3
 
 
+def test_a_backward_may_cast_its_cotangent() -> None:
+    def step(x: mx.array) -> list[mx.array]:
+        function: Any = mx.custom_function(mx.sin)
+
+        @function.vjp
+        def backward(x, cotangent, _output):
+            return (mx.exp(x).astype(mx.float32) * cotangent.astype(mx.float32)).astype(x.dtype)
+
+        return [mx.grad(lambda x: (function(2 * x) @ function(2 * x)).sum())(x)]
+
+    graph = trace(step, mx.zeros((8, 8), mx.bfloat16))
+    made = {at for op in graph.ops for at in op.outputs} | set(graph.inputs)
+    for op in graph.ops:
+        assert all(at in made or graph.arrays[at].shape == () for at in op.inputs), op
+
+
 def test_what_no_gradient_asks_for_is_left_out() -> None:
     graph = trace(lambda x, w: [mx.grad(lambda w: wave(True)(x, w).sum())(w)], mx.zeros((3, 4)), mx.zeros((4, 5)))
     assert names(graph)["Exp"] == 0

@@ -17,6 +17,7 @@ from mlx.utils import tree_map, tree_map_with_path
 
 from tasks.batch import Bucketed, Packed, Padded, batches
 from tasks.loss import MaskedCrossEntropy
+from tasks.model.activations import lean_activations
 from tasks.model.dense import dense_base
 from tasks.model.head import find_head
 from tasks.optim import AdamW
@@ -237,7 +238,32 @@ def distance(found: Found, expected: Found) -> float:
     return float(np.sqrt(gap / sum(np.square(grad).sum() for grad in expected[1].values())))
 
 
+@pytest.fixture
+def lean(monkeypatch):
+    """Activations as on a GPU."""
+    monkeypatch.setattr("tasks.step.update.lean_activations", lambda: lean_activations(True))
+
+
+@pytest.mark.usefixtures("lean")
+@pytest.mark.parametrize("way", ["packed, mask", "mlp recomputed", "blocks recomputed"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_with_lean_activations(family, way, force):
+    layout, options = WAYS[way]
+    force(**options)
+    check(fast(model_of(family), layout, **options), plain(family))
+
+
+@pytest.mark.usefixtures("lean")
+@pytest.mark.parametrize("family", ["qwen3", "gemma3_text"])
+def test_with_lean_activations_in_bfloat16(family, force):
+    force("mask")
+    with in_dtype(model_of(family), mx.bfloat16) as model:
+        found = fast(model, PACKED, way="mask")
+    assert distance(found, plain(family, dtype=mx.bfloat16)) <= HALF
+
+
 @pytest.mark.flow  # MLX compiles with g++ on a CPU: seconds
+@pytest.mark.usefixtures("lean")
 @pytest.mark.parametrize("way", ["packed, mask", "blocks recomputed"])
 def test_compiled(way, force):
     layout, options = WAYS[way]

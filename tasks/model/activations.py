@@ -1,0 +1,91 @@
+"""Activations that keep their inputs alone: what lies between is made again in the backward pass.
+
+Autograd keeps every step of an elementwise chain, such as the sigmoid and both products of a gated unit: at the width
+of the MLP, a fifth of what a block of Qwen3-0.6B keeps. A compiled step makes them again in the kernel that uses them.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models import activations
+
+Function = Callable[..., mx.array]
+ALONE = ("silu", "gelu", "gelu_approx")
+"""Functions of one array in `mlx.nn`, which models call by that name."""
+
+
+@contextmanager
+def lean_activations(lean: bool | None = None) -> Iterator[None]:
+    """Within the block, mlx-lm's models keep less for the backward pass; values are the same to the bit.
+
+    Keep it around the whole step, as checkpointed blocks run again in its backward.
+
+    Args:
+        lean: whether to; None does on a GPU. On a CPU, where nothing is fused, it takes 9 % of the starter model's
+            memory and adds 5 % to the time of its step.
+
+    Example:
+        >>> before = nn.silu
+        >>> with lean_activations(True):
+        ...     nn.silu is before
+        False
+        >>> nn.silu is before
+        True
+    """
+    if lean is False or (lean is None and mx.default_device() == mx.cpu):
+        yield
+        return
+    swaps: list[tuple[Any, str, Function, Function]] = [
+        (nn, name, getattr(nn, name), _recomputed(getattr(nn, name))) for name in ALONE
+    ]
+    gated = activations.swiglu
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mlx_lm.models.") and getattr(module, "swiglu", None) is gated:
+            swaps.append((module, "swiglu", gated, swiglu))
+    try:
+        for place, name, _, ours in swaps:
+            setattr(place, name, ours)
+        yield
+    finally:
+        for place, name, stock, _ in swaps:
+            setattr(place, name, stock)
+
+
+def swiglu(gate: mx.array, x: mx.array) -> mx.array:
+    """silu(gate) * x, elementwise, of two arrays of one shape, which are all that the backward keeps.
+
+    Its gradient is computed in float32 and given in the dtype of the inputs.
+
+    Example:
+        >>> mx.grad(lambda gate: swiglu(gate, mx.array(2.0)))(mx.array(0.0)).item()
+        1.0
+    """
+    function: Any = mx.custom_function(lambda gate, x: gate * mx.sigmoid(gate) * x)
+
+    @function.vjp
+    def backward(primals: Any, cotangent: mx.array, _output: mx.array) -> list[mx.array]:
+        dtypes = [array.dtype for array in primals]
+        gate, x = (array.astype(mx.float32) for array in mx.depends(list(primals), [cotangent]))
+        share = mx.sigmoid(gate)
+        silu, arrived = gate * share, cotangent.astype(mx.float32)
+        found = arrived * x * (share + silu * (1 - share)), arrived * silu
+        return [grad.astype(dtype) for grad, dtype in zip(found, dtypes, strict=True)]
+
+    return function(gate, x)
+
+
+def _recomputed(stock: Function) -> Function:
+    def call(x: mx.array) -> mx.array:
+        function: Any = mx.custom_function(lambda x: stock(x))
+
+        @function.vjp
+        def backward(x: mx.array, cotangent: mx.array, _output: mx.array) -> mx.array:
+            return mx.vjp(stock, mx.depends([x], [cotangent]), [cotangent])[1][0]
+
+        return function(x)
+
+    return call
