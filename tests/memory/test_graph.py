@@ -62,7 +62,7 @@ def test_a_backward_may_cast_its_cotangent() -> None:
         def backward(x, cotangent, _output):
             return (mx.exp(x).astype(mx.float32) * cotangent.astype(mx.float32)).astype(x.dtype)
 
-        return [mx.grad(lambda x: (function(2 * x) @ function(2 * x)).sum())(x)]
+        return [mx.grad(lambda x: (function(2 * x) @ function(3 * x)).sum())(x)]
 
     graph = trace(step, mx.zeros((8, 8), mx.bfloat16))
     made = {at for op in graph.ops for at in op.outputs} | set(graph.inputs)
