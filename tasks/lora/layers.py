@@ -7,11 +7,14 @@ a gradient-checkpointed block draws the same mask when it is recomputed.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+from tasks.model.activations import made_of, same
 
 
 class LoRALinear(nn.Module):
@@ -87,15 +90,22 @@ def _adapted(linear: nn.Module, x: mx.array, a: mx.array, b: mx.array, scale: fl
     factor of its own, but MLX 0.32.4 forgets it in forward mode, which the check `adjoint` found. Inside `unscaled`
     it is in B already.
     """
-    *batch, inputs = x.shape
-    call: Any = _fused(linear)
-    return call(x.reshape(-1, inputs), a, b if scale == 1 else scale * b)[0].reshape(*batch, -1)
+    source, inputs = made_of(x)
+    *batch, _ = x.shape
+    call: Any = _fused(linear, source)
+    flat = [array.reshape(-1, array.shape[-1]) for array in inputs]
+    return call(*flat, a, b if scale == 1 else scale * b)[0].reshape(*batch, -1)
 
 
-def _fused(linear: nn.Module) -> Any:
-    """x [N, in], a [in, rank], b [rank, out] -> (linear(x) + (x @ a) @ b, x @ a), with a gradient of all three."""
+def _fused(linear: nn.Module, source: Callable[..., mx.array]) -> Any:
+    """Inputs [N, ...], a [in, rank], b [rank, out] -> (linear(x) + (x @ a) @ b, x @ a), with a gradient of them all.
 
-    def forward(x_ND: mx.array, a: mx.array, b: mx.array) -> list[mx.array]:
+    x [N, in] is `source` of the inputs; it is made again for the backward pass, not kept.
+    """
+
+    def forward(*primals: mx.array) -> list[mx.array]:
+        *inputs, a, b = primals
+        x_ND = source(*inputs)
         y_NE, t_NR = linear(x_ND), x_ND @ a  # pyright: ignore[reportCallIssue]
         return [mx.addmm(y_NE, t_NR.astype(y_NE.dtype), b.astype(y_NE.dtype)), t_NR]
 
@@ -103,14 +113,14 @@ def _fused(linear: nn.Module) -> Any:
 
     @function.vjp
     def backward(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
-        (x_ND, a, b), dy_NE, t_NR = primals, cotangents[0], outputs[1]
+        (*inputs, a, b), dy_NE, t_NR = primals, cotangents[0], outputs[1]
         dt_NR = dy_NE.astype(b.dtype) @ b.T
+        x_ND = inputs[0] if source is same else source(*mx.depends(inputs, [dy_NE]))
         dx_ND = mx.vjp(linear, [x_ND], [dy_NE])[1][0]
         da, db = x_ND.T @ dt_NR, t_NR.T @ dy_NE.astype(b.dtype)
-        dx_ND = mx.depends([mx.addmm(dx_ND, dt_NR, a.T)], [da, db])[
-            0
-        ]  # or MLX leaves da and db to the end, x and dy held
-        return [dx_ND, da, db]
+        # Or MLX leaves da and db to the end, x and dy held.
+        dx_ND = mx.depends([mx.addmm(dx_ND, dt_NR, a.T)], [da, db])[0]
+        return [*([dx_ND] if source is same else mx.vjp(source, inputs, [dx_ND])[1]), da, db]
 
     return function
 

@@ -1,7 +1,7 @@
 """Lean activations: the same values, the gradients of float64, and less kept for the backward pass."""
 
 import importlib
-from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from mlx_lm.models import activations
 
+from tasks.lora.layers import wrap
 from tasks.memory.graph import trace
 from tasks.memory.replay import replay
-from tasks.model.activations import ALONE, lean_activations, swiglu
+from tasks.model.activations import ALONE, lean_activations, made_of, swiglu
 
-Function = Callable[[mx.array], mx.array]
+STOCK = activations.swiglu
 
 
 def _pair(dtype: mx.Dtype = mx.float32) -> tuple[mx.array, mx.array]:
@@ -26,7 +27,7 @@ def test_the_gated_unit_is_mlx_lms_to_the_bit(dtype: mx.Dtype) -> None:
     gate, x = _pair(dtype)
     found = swiglu(gate, x)
     assert found.dtype == dtype
-    assert mx.array_equal(found, activations.swiglu(gate, x))
+    assert mx.array_equal(found, STOCK(gate, x))
 
 
 def test_its_gradients_are_those_of_float64() -> None:
@@ -62,16 +63,16 @@ def test_functions_of_one_array_are_mlxs_own_both_ways(name: str) -> None:
 def test_models_get_it_by_name_and_lose_it_again() -> None:
     qwen3, switch = (importlib.import_module(f"mlx_lm.models.{name}") for name in ("qwen3", "switch_layers"))
     with lean_activations(True):
-        assert qwen3.swiglu is swiglu
-        assert switch.swiglu is swiglu
-    assert qwen3.swiglu is activations.swiglu
-    assert switch.swiglu is activations.swiglu
+        assert qwen3.swiglu is not STOCK
+        assert switch.swiglu is not STOCK
+    assert qwen3.swiglu is STOCK
+    assert switch.swiglu is STOCK
 
 
 def test_a_cpu_keeps_mlx_lms_own() -> None:
     qwen3 = importlib.import_module("mlx_lm.models.qwen3")
     with lean_activations():
-        assert (qwen3.swiglu is swiglu) == (mx.default_device() == mx.gpu)
+        assert (qwen3.swiglu is STOCK) == (mx.default_device() == mx.cpu)
 
 
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text"])
@@ -89,3 +90,36 @@ def test_less_is_kept_for_the_backward(family: str) -> None:
     plain = held()
     with lean_activations(True):
         assert held() < 0.85 * plain
+
+
+def test_a_projection_keeps_what_its_input_was_made_of() -> None:
+    """gate and up are kept for the gated unit's own gradient: its output need not be."""
+    mlp = importlib.import_module("mlx_lm.models.qwen3").MLP(8, 512)
+    mlp.down_proj = wrap(mlp.down_proj, rank=2, scale=1.0, dropout=0.0, key=mx.random.key(0))
+    factors = mx.random.normal((512, 2)), mx.random.normal((2, 8))
+
+    def grads(x: mx.array, a: mx.array, b: mx.array) -> list[mx.array]:
+        def loss(x: mx.array, a: mx.array, b: mx.array) -> mx.array:
+            mlp.down_proj.lora_a, mlp.down_proj.lora_b = a, b
+            return mx.square(mlp(mx.sin(mlp(x)))).sum()
+
+        return list(mx.grad(loss, argnums=(0, 1, 2))(x, a, b))
+
+    x = mx.random.normal((64, 8))
+    plain, expected = replay(trace(grads, x, *factors), limit=0).nbytes, grads(x, *factors)
+    with lean_activations(True):
+        held, found = replay(trace(grads, x, *factors), limit=0).nbytes, grads(x, *factors)
+        assert activations_of(mlp, x) is swiglu
+    assert held < 0.7 * plain
+    for grad, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.array(grad), np.array(wanted), rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+    assert made_of(x).inputs == (x,)
+
+
+def activations_of(mlp: Any, x: mx.array) -> Any:
+    """What the projection down takes its input to be made by."""
+    seen = []
+    inner, mlp.down_proj = mlp.down_proj, lambda h: seen.append(made_of(h).function)
+    mlp(x)
+    mlp.down_proj = inner
+    return seen[0]
