@@ -2,6 +2,6 @@
 
 from tasks.memory.limits import GB, Checkpoint, Memory, limits
 from tasks.memory.parts import Parts
-from tasks.memory.usage import usage
+from tasks.memory.usage import begin_peak, usage
 
-__all__ = ["GB", "Checkpoint", "Memory", "Parts", "limits", "usage"]
+__all__ = ["GB", "Checkpoint", "Memory", "Parts", "begin_peak", "limits", "usage"]

@@ -7,14 +7,14 @@ import mlx.nn as nn
 
 from tasks.batch import Layout, Rows, heaviest
 from tasks.batch.batch import Batch, positions
-from tasks.memory import GB, Parts, limits
+from tasks.memory import GB, Parts, begin_peak, limits
 from tasks.model.dense import QUANTIZED, dense_base
 from tasks.model.head import find_head
 from tasks.step.fitting import Changes, changed, fastest, singles
 from tasks.step.footprint import WINDOW, footprint
 from tasks.step.forward import Forward, usual_share
 from tasks.step.recipe import Recipe
-from tasks.step.update import Update, is_compiled
+from tasks.step.update import Update, is_compiled, named
 
 LOOKED_AT = 512
 """Batches of a run that are looked at for the heaviest."""
@@ -62,13 +62,11 @@ class Demand:
         return self.parts(recipe).total
 
     def measured(self, recipe: Recipe) -> int:
-        """The peak of real steps on the heaviest batch; reads the weights."""
+        """The peak of real steps on the heaviest batch, whatever else the process holds; reads the weights."""
         model, memory = self._model, recipe.memory
         chunk = memory.head_chunk
+        others = begin_peak(named(model.parameters()).values())
         with limits(memory), dense_base(model, memory.base):
-            mx.synchronize()
-            mx.clear_cache()
-            mx.reset_peak_memory()
             compiled, head = is_compiled(recipe.train), None if chunk is None else find_head(model)
             usual = self._usual(recipe)
             forward = Forward(model, recipe.loss, head, chunk=chunk or 1, split=not compiled, usual=usual)
@@ -80,7 +78,7 @@ class Demand:
                     done = update(masters, state, [forward.arrays(one) for one in window], mx.random.key(0), 0.0)
                     mx.eval(done)
                     masters, state = done.masters, done.state
-            return mx.get_peak_memory()
+            return mx.get_peak_memory() - others
 
     def _batches(self, recipe: Recipe) -> list[Batch]:
         layout: Layout = recipe.layout

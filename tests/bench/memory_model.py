@@ -19,7 +19,7 @@ from tasks.batch import heaviest
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.loss import MaskedCrossEntropy
-from tasks.memory import limits
+from tasks.memory import begin_peak, limits
 from tasks.model import Model
 from tasks.model.dense import dense_base
 from tasks.model.family import select_projections
@@ -28,7 +28,7 @@ from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.step import Fit, Recipe, footprint
 from tasks.step.forward import usual_share
-from tasks.step.update import is_compiled
+from tasks.step.update import is_compiled, named
 from tests.bench.memory_cases import CASES, CUDA, Case
 from tests.bench.report import setting
 from tests.bench.rows import BenchRows, chat_rows
@@ -36,7 +36,7 @@ from tests.bench.shapes import SHAPES, STARTER
 
 import mlx.core as mx  # isort: skip
 import mlx.nn as nn  # isort: skip
-from mlx.utils import tree_flatten, tree_map  # isort: skip
+from mlx.utils import tree_map  # isort: skip
 
 
 def lazy_model(case: Case) -> nn.Module:
@@ -106,18 +106,11 @@ def run(case: Case, *, measure: bool = True) -> dict[str, Any]:
             "seconds_to_predict": round(told, 2),
             "parts": parts,
         }
-    arrays: Any = tree_flatten(model.parameters())
-    for _, array in arrays:  # one by one, or the dense form of a quantized model would be there at once
-        mx.eval(array)
-    mx.synchronize()
-    mx.clear_cache()
-    other = mx.get_active_memory() - sum(array.nbytes for _, array in arrays)
-    del arrays
-    mx.reset_peak_memory()
+    others = begin_peak(named(model.parameters()).values())
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, limits(how.memory), dense_base(model, how.memory.base):
         Fit(model, rows, None, how, Path(folder)).run([])
-    real = mx.get_peak_memory() - other
+    real = mx.get_peak_memory() - others
     found = {
         "case": case.name,
         "predicted_bytes": sum(parts.values()),

@@ -10,11 +10,12 @@ import pytest
 from tasks.batch import Bucketed, Packed, Padded, heaviest
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
-from tasks.memory import Memory, limits
+from tasks.memory import Memory, begin_peak, limits
 from tasks.model.dense import dense_base
 from tasks.model.family import select_projections
 from tasks.settings import Train
 from tasks.step import Fit, footprint
+from tasks.step.update import named
 from tests.bench.rows import BenchRows
 from tests.tiny import tiny_model
 from tests.training import recipe
@@ -48,14 +49,10 @@ def test_it_is_never_under_and_little_over(
     rows = BenchRows(np.array(lengths) + 1, 256)
     model = model_of(family, rank)
     told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)).total
-    mx.eval(model.parameters())
-    mx.synchronize()
-    mx.clear_cache()
-    mx.reset_peak_memory()
-    before = mx.get_active_memory() - sum(a.nbytes for _, a in _arrays(model))
+    others = begin_peak(named(model.parameters()).values())
     with limits(how.memory), dense_base(model, how.memory.base):
         Fit(model, rows, None, how, tmp_path).run([])
-    real = mx.get_peak_memory() - before
+    real = mx.get_peak_memory() - others
     assert real <= told <= 1.2 * real
 
 
@@ -96,9 +93,3 @@ def test_a_step_that_cannot_be_told_is_estimated_high(monkeypatch: pytest.Monkey
     estimated = footprint(model, how, found)
     assert estimated.total > told.total
     assert "cannot be told (Unable to get state for primitive Unknown)" in caplog.text
-
-
-def _arrays(model: Any) -> list[tuple[str, mx.array]]:
-    from mlx.utils import tree_flatten
-
-    return tree_flatten(model.parameters())  # type: ignore[return-value]
