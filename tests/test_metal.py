@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.attention import segment_attention
+from tasks.attention.delta import gated_delta, has_fused
 from tasks.batch import Packed, Padded, batches
 from tasks.grad import value_and_grad
 from tasks.loss import LOSSES, MaskedCrossEntropy
@@ -83,6 +84,27 @@ def test_the_fused_cross_entropy_and_its_gradient(dtype):
         expected, wanted = mx.value_and_grad(total)(logits.astype(mx.float32))
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
     assert mx.allclose(gradient.astype(mx.float32), wanted, atol=1e-5 if dtype == mx.float32 else 1e-2)
+
+
+@pytest.mark.parametrize("T", [5, 100, 1000])
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_the_fused_gated_delta_rule(T, dtype):
+    a, b, c, d, e, f = mx.random.split(mx.random.key(T), 6)
+    q, k = mx.random.normal((1, T, 16, 128), key=a), mx.random.normal((1, T, 16, 128), key=b)
+    k, v = k / mx.linalg.norm(k, axis=-1, keepdims=True), mx.random.normal((1, T, 32, 128), key=c)
+    g, beta = mx.sigmoid(3 * mx.random.normal((1, T, 32), key=d) + 6), mx.sigmoid(mx.random.normal((1, T, 32), key=e))
+    cotangent = mx.random.normal(v.shape, key=f).astype(dtype)
+    inputs = [*(x.astype(dtype) for x in (q, k, v)), g, beta]
+    assert has_fused(k.shape, v.shape, g.ndim)
+    y, gradients = mx.vjp(lambda *x: gated_delta(*x)[0], inputs, [cotangent])
+    again = mx.vjp(lambda *x: gated_delta(*x)[0], inputs, [cotangent])[1]
+    with on(mx.cpu):
+        expected, wanted = mx.vjp(lambda *x: gated_delta(*x)[0], inputs, [cotangent])
+    for n, (found, right) in enumerate(zip(y + gradients, expected + wanted, strict=True)):
+        found, right = np.array(found.astype(mx.float32)), np.array(right.astype(mx.float32))
+        far = np.linalg.norm(found - right) / np.linalg.norm(right)
+        assert far < (1e-3 if dtype == mx.float32 else 1e-2), n
+    assert all(mx.array_equal(one, two) for one, two in zip(gradients, again, strict=True))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

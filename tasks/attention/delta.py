@@ -1,13 +1,16 @@
 """The gated delta rule, chunk by chunk: linear attention trains without a Python loop over positions.
 
-mlx-lm trains its families (qwen3_next, qwen3_5 ...) position by position and keeps a state for each. Inside a chunk the
-rule is a triangular system (Yang et al., Gated Delta Networks, arXiv:2412.06464), so that only the state from chunk to
-chunk is sequential. It is plain MLX, so it runs the same on Metal, CUDA and CPU.
+mlx-lm trains its families (qwen3_next, qwen3_5, kimi_linear ...) position by position and keeps a state for each.
+Inside a chunk the rule is a triangular system (Yang et al., Gated Delta Networks, arXiv:2412.06464; with a decay for
+each channel: Kimi Linear, arXiv:2510.26692), so that only the state from chunk to chunk is sequential. It is plain
+MLX, so it runs the same on Metal, CUDA and CPU; where MLX has a fused kernel that takes the forward.
 """
 
 from typing import Any
 
 import mlx.core as mx
+
+from tasks.attention.way import backend
 
 CHUNK = 16
 """Positions of a chunk. The state is kept once a chunk; longer ones round more, and solve larger systems."""
@@ -15,17 +18,23 @@ CHUNK = 16
 LEAST = 1e-30
 """A decay below it is taken for it: a quotient of products of decays is the difference of sums of logarithms."""
 
+FUSED_HEADS = frozenset({(16, 16), (16, 32), (16, 48), (16, 64), (24, 24), (32, 32)})
+"""Heads of keys and of values, 128 wide, for which MLX 0.32.4 has a fused forward on Metal."""
+
 
 def gated_delta(
-    q_BTHD: mx.array, k_BTHD: mx.array, v_BTHE: mx.array, g_BTH: mx.array, beta_BTH: mx.array
+    q_BTHD: mx.array, k_BTHD: mx.array, v_BTHE: mx.array, g: mx.array, beta_BTH: mx.array
 ) -> tuple[mx.array, mx.array]:
-    """y_t = S_t q_t, where S_t = g_t S_(t-1) + beta_t (v_t - g_t S_(t-1) k_t) k_t^T and S_0 = 0, in float32.
+    """y_t = S_t q_t, where S_t = S'_t + beta_t (v_t - S'_t k_t) k_t^T, S'_t = g_t S_(t-1) and S_0 = 0, in float32.
+
+    Only the arguments are kept for the backward, which computes the chunks again. It is ours on Metal too: MLX's own
+    adds with atomics, in an order that differs from run to run.
 
     Args:
         q_BTHD: queries [B, T, Hk, D].
         k_BTHD: keys [B, T, Hk, D], of length 1 or less.
         v_BTHE: values [B, T, Hv, E]; Hk divides Hv, and value head h reads key head h // (Hv / Hk).
-        g_BTH: decays [B, T, Hv], between 0 and 1.
+        g: decays between 0 and 1, one for each head [B, T, Hv] or for each channel of its keys [B, T, Hv, D].
         beta_BTH: how much of what is stored under a key is replaced, [B, T, Hv].
 
     Returns:
@@ -37,35 +46,91 @@ def gated_delta(
         >>> y.flatten()
         array([2, 5, 3.5], dtype=float32)
     """
-    (B, T, Hk, _), Hv = q_BTHD.shape, v_BTHE.shape[2]
+    forward = _fused if has_fused(k_BTHD.shape, v_BTHE.shape, g.ndim) else _chunked
+    function: Any = mx.custom_function(forward)
+
+    @function.vjp
+    def backward(primals: Any, cotangents: Any, _outputs: Any) -> list[mx.array]:
+        late = mx.depends(list(primals), list(cotangents))  # or the scheduler computes all layers again at once
+        return mx.vjp(_chunked, late, list(cotangents))[1]
+
+    y, state = function(*(x.astype(mx.float32) for x in (q_BTHD, k_BTHD, v_BTHE, g, beta_BTH)))
+    return y.astype(q_BTHD.dtype), state
+
+
+def has_fused(keys: tuple[int, ...], values: tuple[int, ...], gates: int) -> bool:
+    """Whether MLX computes the forward by a fused kernel here.
+
+    Args:
+        keys: shape [B, T, Hk, D].
+        values: shape [B, T, Hv, E].
+        gates: dimensions of the decays, see `gated_delta`.
+
+    Example:
+        >>> has_fused((1, 64, 16, 64), (1, 64, 32, 64), 3)
+        False
+    """
+    shaped = keys[-1] == values[-1] == 128 and (keys[2], values[2]) in FUSED_HEADS
+    return backend() == "metal" and gates == 3 and shaped
+
+
+def _fused(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array) -> list[mx.array]:
+    """In float32: MLX takes the decays in the dtype of the queries, and 0.999 is 1 in bfloat16."""
+    return list(mx.fast.gated_delta_update(q, k, v, g, beta))
+
+
+def _chunked(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array) -> list[mx.array]:
+    (B, T, Hk, D), (Hv, E) = q.shape, v.shape[2:]
     short, n = -T % CHUNK, -(-T // CHUNK)
 
-    def chunks(x: mx.array, repeats: int, filler: float = 0.0) -> mx.array:
-        """[B, T, H, ...] as float32 [B, H, n, CHUNK, ...]."""
-        x = mx.pad(x.astype(mx.float32), [(0, 0), (0, short)] + [(0, 0)] * (x.ndim - 2), constant_values=filler)
+    def chunks(x: mx.array, repeats: int = 1, filler: float = 0.0) -> mx.array:
+        """[B, T, H, X] as [B, H, n, CHUNK, X]."""
+        x = mx.pad(x, [(0, 0), (0, short), (0, 0), (0, 0)], constant_values=filler)
         x = mx.repeat(x, repeats, axis=2) if repeats > 1 else x
-        return x.reshape(B, n, CHUNK, Hv, *x.shape[3:]).moveaxis(3, 1)
+        return x.reshape(B, n, CHUNK, Hv, x.shape[-1]).moveaxis(3, 1)
 
-    q, k, v = chunks(q_BTHD, Hv // Hk), chunks(k_BTHD, Hv // Hk), chunks(v_BTHE, 1)
-    g, beta = chunks(g_BTH, 1, 1.0), chunks(beta_BTH, 1)[..., None]
-    log = mx.cumsum(mx.log(mx.maximum(g, LEAST)), axis=-1)[..., None]  # of the decay since the chunk began
-    lower = mx.tril(mx.ones((CHUNK, CHUNK), mx.bool_))
-    decay = mx.where(lower, mx.exp(mx.where(lower, log - log.swapaxes(-1, -2), 0.0)), 0.0)
-    strict = mx.tril(beta * decay * (k @ k.swapaxes(-1, -2)), -1)
-    solve = _inverse(strict)
+    q, k, v, beta = chunks(q, Hv // Hk), chunks(k, Hv // Hk), chunks(v), chunks(beta[..., None])
+    g = chunks(g if g.ndim == 4 else g[..., None], filler=1.0)
+    log = mx.cumsum(mx.log(mx.maximum(g, LEAST)), axis=-2)  # of the decay since the chunk began
+    solve = _inverse(mx.tril(beta * _products(k, k, log), -1))
     # What a position stores: beta (v - decayed state k - what earlier positions of the chunk stored under k).
     begun = mx.exp(log)
     stored, taken = solve @ (beta * v), solve @ (beta * begun * k)
-    scores = decay * (q @ k.swapaxes(-1, -2))
-    left = mx.exp(log[..., -1:, :] - log) * k  # keys, decayed to the chunk's end
-    state = mx.zeros((B, Hv, q.shape[-1], v.shape[-1]))
+    scores = _products(q, k, log)
+    kept = mx.exp(log[..., -1:, :] - log) * k  # keys, decayed to the chunk's end
+    state = mx.zeros((B, Hv, D, E))
     outs = []
-    for c in range(n):
-        u = stored[:, :, c] - taken[:, :, c] @ state
-        outs.append((begun * q)[:, :, c] @ state + scores[:, :, c] @ u)
-        state = begun[:, :, c, -1:] * state + left[:, :, c].swapaxes(-1, -2) @ u
-    y = mx.stack(outs, axis=2).moveaxis(1, 3).reshape(B, n * CHUNK, Hv, -1)
-    return y[:, :T].astype(q_BTHD.dtype), state.swapaxes(-1, -2)
+    parts = (begun * q, scores, stored, taken, kept, begun[..., -1:, :])
+    # Split, as the gradient of a slice is as long as the whole.
+    for read, score, store, take, keep, fade in zip(*(mx.split(x, n, axis=2) for x in parts), strict=True):
+        before = state[:, :, None]
+        u = store - take @ before
+        outs.append(read @ before + score @ u)
+        state = (fade.swapaxes(-1, -2) * before + keep.swapaxes(-1, -2) @ u).squeeze(2)
+    y = mx.concatenate(outs, axis=2).moveaxis(1, 3).reshape(B, n * CHUNK, Hv, E)
+    return [y[:, :T], state.swapaxes(-1, -2)]
+
+
+def _products(x: mx.array, k: mx.array, log: mx.array) -> mx.array:
+    """sum_d x_id k_jd exp(log_id - log_jd) for j <= i, else 0: [..., C, C] of [..., C, D] and log [..., C, D or 1].
+
+    With a decay for each channel the later half meets the earlier one at their border, where neither factor grows,
+    and each half is halved again.
+    """
+    if log.shape[-1] == 1:
+        lower = mx.tril(mx.ones((CHUNK, CHUNK), mx.bool_))
+        decay = mx.where(lower, mx.exp(mx.where(lower, log - log.swapaxes(-1, -2), 0.0)), 0.0)
+        return decay * (x @ k.swapaxes(-1, -2))
+    half = x.shape[-2] // 2
+    if half == 0:
+        return (x * k).sum(-1, keepdims=True)
+    border = log[..., half - 1 : half, :]
+    later = x[..., half:, :] * mx.exp(log[..., half:, :] - border)
+    earlier = k[..., :half, :] * mx.exp(border - log[..., :half, :])
+    first, second = mx.split(_products(*(y.reshape(*y.shape[:-2], 2, half, -1) for y in (x, k, log))), 2, axis=-3)
+    above = mx.concatenate([first.squeeze(-3), mx.zeros((*x.shape[:-2], half, half))], axis=-1)
+    below = mx.concatenate([later @ earlier.swapaxes(-1, -2), second.squeeze(-3)], axis=-1)
+    return mx.concatenate([above, below], axis=-2)
 
 
 def _inverse(strict: mx.array) -> mx.array:

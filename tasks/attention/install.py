@@ -14,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.gated_delta import compute_g
+from mlx_lm.models.gated_delta import compute_g, compute_lower_bound_g
 
 from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.capped import capped_attention
@@ -123,12 +123,16 @@ def _chunked(stock: Callable[..., Any]) -> Callable[..., Any]:
         mask: mx.array | None = None,
         *,
         use_kernel: bool = True,
-        **options: Any,
+        lower_bound: float | None = None,
+        allow_neg_eigval: bool = False,
     ) -> tuple[mx.array, mx.array]:
         kernel = use_kernel and backend() == "metal"
-        if kernel or state is not None or mask is not None or a.ndim != 3 or set(options) - {"allow_neg_eigval"}:
+        if kernel or state is not None or mask is not None:
+            options: dict[str, Any] = {"lower_bound": lower_bound, "allow_neg_eigval": allow_neg_eigval}
             return stock(q, k, v, a, b, A_log, dt_bias, state, mask, use_kernel=use_kernel, **options)
-        beta = mx.sigmoid(b) * (2.0 if options.get("allow_neg_eigval") else 1.0)
-        return gated_delta(q, k, v, compute_g(A_log, a, dt_bias), beta)
+        g = compute_g(A_log, a, dt_bias)
+        if lower_bound is not None:
+            g = compute_lower_bound_g(A_log, a, dt_bias, lower_bound)
+        return gated_delta(q, k, v, g, mx.sigmoid(b) * (2.0 if allow_neg_eigval else 1.0))
 
     return update

@@ -1,5 +1,9 @@
 """The gated delta rule against mlx-lm's loop over positions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -7,32 +11,78 @@ from mlx_lm.models.gated_delta import gated_delta_ops
 
 from tasks.attention.delta import CHUNK, gated_delta
 from tests.attention.families import apart
+from tests.step.test_law import LINEAR, WAYS, check, fast, model_of, plain
+
+NAMES = ["y", "q", "k", "v", "g", "beta"]
 
 
-def _drawn(T: int, same_key: bool = False) -> tuple[list[mx.array], mx.array]:
+def _drawn(T: int, *, same_key: bool = False, channels: bool = False) -> tuple[list[mx.array], mx.array]:
+    """(q, k, v, g, beta), cotangent; a decay for each channel has as many heads of keys as of values."""
     a, b, c, d, e, f = mx.random.split(mx.random.key(T), 6)
-    q, k = mx.random.normal((2, T, 2, 8), key=a), mx.random.normal((2, T, 2, 8), key=b)
+    heads = 4 if channels else 2
+    q, k = mx.random.normal((2, T, heads, 8), key=a), mx.random.normal((2, T, heads, 8), key=b)
     k = mx.broadcast_to(k[:, :1], k.shape) if same_key else k
     k = k / mx.linalg.norm(k, axis=-1, keepdims=True)
     v, cotangent = mx.random.normal((2, T, 4, 6), key=c), mx.random.normal((2, T, 4, 6), key=f)
-    g, beta = mx.sigmoid(mx.random.normal((2, T, 4), key=d) * 3 + 3), mx.sigmoid(mx.random.normal((2, T, 4), key=e) * 2)
+    g = mx.sigmoid(mx.random.normal((2, T, 4, 8) if channels else (2, T, 4), key=d) * 3 + 3)
+    beta = mx.sigmoid(mx.random.normal((2, T, 4), key=e) * 2)
     return [q, k, v, g, beta], cotangent
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    """Makes MLX compute the forward, as on Metal; on a CPU its kernel is a loop. Gives how often it did."""
+    calls, stock = [], mx.fast.gated_delta_update
+
+    def counted(*arrays: Any) -> list[mx.array]:
+        calls.append(arrays)
+        return stock(*arrays)
+
+    monkeypatch.setattr("tasks.attention.delta.has_fused", lambda keys, values, gates: gates == 3)
+    monkeypatch.setattr(mx.fast, "gated_delta_update", counted)
+    return calls
 
 
 @pytest.mark.parametrize("T", [1, CHUNK - 1, CHUNK, 3 * CHUNK + 5])
 @pytest.mark.parametrize("same_key", [False, True])
-def test_values_and_gradients(T: int, same_key: bool) -> None:
-    drawn, cotangent = _drawn(T, same_key)
+@pytest.mark.parametrize("channels", [False, True])
+def test_values_and_gradients(T: int, same_key: bool, channels: bool) -> None:
+    drawn, cotangent = _drawn(T, same_key=same_key, channels=channels)
     ours = mx.vjp(lambda *x: gated_delta(*x)[0], drawn, [cotangent])
     theirs = mx.vjp(lambda *x: gated_delta_ops(*x)[0], drawn, [cotangent])
-    names = ["y", "q", "k", "v", "g", "beta"]
-    for name, a, b in zip(names, ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
+    for name, a, b in zip(NAMES, ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
         allowed = 1e-4 if name == "g" else 1e-5  # g's is a small difference of sums over the chunk
         assert apart(a, b) < allowed or mx.abs(b).max() < 1e-6, name
 
 
-def test_a_decay_of_zero_forgets() -> None:
-    (q, k, v, g, beta), cotangent = _drawn(50)
+def test_the_fused_forward_and_its_gradients(fused) -> None:
+    drawn, cotangent = _drawn(3 * CHUNK + 5)
+    ours = mx.vjp(lambda *x: gated_delta(*x)[0], drawn, [cotangent])
+    theirs = mx.vjp(lambda *x: gated_delta_ops(*x)[0], drawn, [cotangent])
+    assert len(fused) == 1
+    for name, a, b in zip(NAMES, ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
+        assert apart(a, b) < (1e-4 if name == "g" else 1e-5), name
+
+
+def test_the_fused_forward_has_decays_in_float32(fused) -> None:
+    drawn, _ = _drawn(CHUNK)
+    y, _ = gated_delta(*(x.astype(mx.bfloat16) for x in drawn[:3]), *drawn[3:])
+    assert y.dtype == mx.bfloat16
+    assert [x.dtype for x in fused[0]] == [mx.float32] * 5
+
+
+@pytest.mark.parametrize("way", ["padded", "every second block recomputed"])
+@pytest.mark.parametrize("family", ["qwen3_next", "qwen3_5", "olmo_hybrid"])
+def test_a_step_with_the_fused_forward_is_the_plain_one(family: str, way: str, fused) -> None:
+    assert family in LINEAR
+    layout, options = WAYS[way]
+    check(fast(model_of(family), layout, **options), plain(family))
+    assert fused
+
+
+@pytest.mark.parametrize("channels", [False, True])
+def test_a_decay_of_zero_forgets(channels: bool) -> None:
+    (q, k, v, g, beta), cotangent = _drawn(50, channels=channels)
     g[:, 20] = 0.0
     left, grads = mx.vjp(lambda *x: gated_delta(*x)[0], [q, k, v, g, beta], [cotangent])
     right = gated_delta_ops(q, k, v, g, beta)[0]
@@ -43,3 +93,32 @@ def test_a_decay_of_zero_forgets() -> None:
 def test_the_last_state_is_given() -> None:
     drawn, _ = _drawn(CHUNK + 3)
     assert apart(gated_delta(*drawn)[1], gated_delta_ops(*drawn)[1]) < 1e-5
+
+
+def test_memory_grows_with_the_length_and_not_with_the_layers() -> None:
+    def peak(T: int, layers: int) -> int:
+        (q, k, v, g, beta), cotangent = _drawn(T)
+
+        def loss(v: mx.array) -> mx.array:
+            for _ in range(layers):
+                v = gated_delta(q, k, v, g, beta)[0]
+            return (v * cotangent).sum()
+
+        with _measured() as held:
+            mx.eval(mx.grad(loss)(v))
+        return held[0]
+
+    one = peak(256, 1)
+    assert peak(1024, 1) < 5 * one
+    assert peak(256, 4) < 2 * one
+
+
+@contextmanager
+def _measured() -> Iterator[list[int]]:
+    """The peak inside, over what was held before, in bytes."""
+    mx.synchronize()
+    mx.clear_cache()
+    before, held = mx.get_active_memory(), []
+    mx.reset_peak_memory()
+    yield held
+    held.append(mx.get_peak_memory() - before)

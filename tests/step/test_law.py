@@ -52,23 +52,53 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "layer_norm_bias": False,
     },
 }
-LINEAR: dict[str, dict[str, Any]] = {
-    "qwen3_next": {  # linear attention in every second layer, whose state packed examples would share
+DELTA = {
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "linear_conv_kernel_dim": 4,
+}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "num_experts_per_token": 2, "moe_intermediate_size": 32}
+LATENT = {"kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16, "v_head_dim": 16}
+LINEAR: dict[
+    str, dict[str, Any]
+] = {  # linear attention, whose state packed examples would share, in every second layer
+    "qwen3_next": {
+        **DELTA,
+        **EXPERTS,
         "num_hidden_layers": 4,
         "full_attention_interval": 2,
-        "linear_num_value_heads": 4,
-        "linear_num_key_heads": 2,
-        "linear_key_head_dim": 16,
-        "linear_value_head_dim": 16,
-        "linear_conv_kernel_dim": 4,
-        "num_experts": 4,
-        "num_experts_per_tok": 2,
         "decoder_sparse_step": 1,
         "shared_expert_intermediate_size": 32,
         "mlp_only_layers": [],
-        "moe_intermediate_size": 32,
         "partial_rotary_factor": 0.5,
-    }
+    },
+    "qwen3_5": {**DELTA, "full_attention_interval": 2},
+    "olmo_hybrid": {
+        **DELTA,
+        "linear_num_value_heads": 2,
+        "linear_allow_neg_eigval": True,
+        "attention_bias": False,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
+    "kimi_linear": {  # a decay for each channel
+        **EXPERTS,
+        **LATENT,
+        "linear_attn_config": {"kda_layers": [1], "num_heads": 2, "head_dim": 16, "short_conv_kernel_size": 4},
+        "first_k_dense_replace": 1,
+        "model_max_length": 512,
+        "num_shared_experts": 1,
+    },
+    "bailing_moe_v3": {  # the same, its decay bounded
+        **EXPERTS,
+        **LATENT,
+        "q_lora_rank": 16,
+        "layer_group_size": 2,
+        "moe_shared_expert_intermediate_size": 32,
+        "n_group": 1,
+        "topk_group": 1,
+    },
 }
 WAYS: dict[str, tuple[Padded | Bucketed | Packed, dict[str, Any]]] = {
     "padded": (Padded(size=3), {}),
