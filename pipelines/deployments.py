@@ -45,7 +45,7 @@ The base, and how the adapter is attached, are read from the adapter's own manif
 {PATHS}
 """
 VERIFY = f"""\
-Reloads an **adapter** from disk and checks it again: its bytes, its logits, its base, its gradients. The result is a
+Reloads an **adapter** from disk and checks it again: its bytes, its logits, its base, its gradients. The result is a \
 page with each check; a check that fails makes the run fail, by name.
 
 | override | what it changes |
@@ -58,16 +58,22 @@ page with each check; a check that fails makes the run fail, by name.
 SWEEP = f"""\
 A search for the best adapter: **trials** of one run, the hopeless ones stopped early, until the budget is spent.
 
-Pick a **sweep**, what is tried, and the **experiment** that is varied. The same sweep started again goes on; started on
-several machines with one `sweep.storage`, they share its trials. Each **override** changes one setting:
+Pick a **sweep**, what is tried, and the **experiment** that is varied. The same sweep started again goes on; started \
+on several machines with one `sweep.storage`, they share its trials. Each **override** changes one setting:
 
 | override | what it changes |
 |---|---|
-| `sweep.budget.trials=20` | when it is enough |
+| `data.train=/data/chat.jsonl` | the rows to learn from |
+| `data.valid=/data/held_out.jsonl` | the rows to judge by |
+| `train.steps=500` | any key of the run |
+| `sweep.budget.trials=20` | when it is enough; or `sweep.budget.hours=8` |
+| `sweep.space.lora.rank.choices=[8,16,32]` | what is tried of a choice |
+| `sweep.space.optim.lr.low=1e-4` | where a range begins; `high` is where it ends |
+| `sweep.space.lora=null` | what is not tried after all |
 | `sweep.objective=evaluate.metric_after` | what is the best, a number of report.json |
 | `sweep.direction=maximize` | and whether more of it is better |
+| `window=22:00-06:00` | works in those hours only; the same again goes on in the next ones |
 | `sweep.study=mine` | another study, and the folder under `outputs/sweeps` |
-| `train.steps=500` | any key of the run |
 
 {PATHS} Cancelling saves a checkpoint of the trial that is running.
 """

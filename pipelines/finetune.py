@@ -20,9 +20,9 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
 
+from pipelines.as_task import as_state, as_task
 from pipelines.config import Run
 from pipelines.console import quiet_user_errors, ready_for_prefect, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
@@ -34,7 +34,7 @@ from pipelines.unfinished import unfinished
 from pipelines.window import within
 from tasks.adapter import base_fingerprint
 from tasks.blas import device
-from tasks.errors import GraftlineError, Interrupted, Paused, VerifyError
+from tasks.errors import GraftlineError, Interrupted, VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
@@ -45,9 +45,6 @@ from tasks.train import train
 from tasks.verify import verify
 
 log = logging.getLogger(__name__)
-
-PAUSED = "Paused"
-"""The name of a flow run's state when its window has closed; of the type Cancelled, so that nothing alerts anybody."""
 Experiment = Annotated[
     str,
     AfterValidator(check_experiment),
@@ -81,12 +78,12 @@ def finetune(
     changes = [*chosen, *check_overrides(overrides)]
     came_to = outcome()
     try:
-        came_to.report = run_stages(compose(changes), changes, lambda stage: stage)
+        came_to.report = run_stages(compose(changes), changes, as_task)
         publish(came_to.report)
         return _require_verified(came_to.report)
     except Interrupted as stopped:
         came_to.error = stopped
-        return Cancelled(name=PAUSED if isinstance(stopped, Paused) else None, message=str(stopped))
+        return as_state(stopped)
     except GraftlineError as error:
         came_to.error = error
         raise

@@ -175,8 +175,8 @@ def loss_curve(metrics: list[dict[str, Any]]) -> str:
     every = max(1, len(metrics) // POINTS)
     shown = metrics[::every]
     with mpl.rc_context({"svg.hashsalt": "graftline", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 3.0), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(6.4, 3.0))
+        axes = figure.add_axes((0.1, 0.15, 0.88, 0.82))  # a layout that fits itself would draw it all twice
         axes.plot([m["step"] for m in shown], [m["loss"] for m in shown], lw=1.2, color="#4c72b0", label="training")
         if valid := [(m["step"], m["valid_loss"]) for m in metrics if "valid_loss" in m]:
             steps, losses = zip(*valid, strict=True)
@@ -185,7 +185,7 @@ def loss_curve(metrics: list[dict[str, Any]]) -> str:
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right")
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

@@ -14,20 +14,20 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from prefect import flow
-from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
-from prefect.states import Cancelled
 from pydantic import AfterValidator, Field
 
+from pipelines.as_task import as_state, as_task
 from pipelines.config import CONF
 from pipelines.console import quiet_user_errors, ready_for_prefect, show_log
-from pipelines.finetune import PAUSED, Experiment
+from pipelines.finetune import Experiment
 from pipelines.form import check_overrides
+from pipelines.outcome import outcome, past_prefect
 from pipelines.search.composed import compose_search
 from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish
 from pipelines.search.worker import work
-from tasks.errors import Paused
+from tasks.errors import GraftlineError, Interrupted
 
 SWEEPS = tuple(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 
@@ -70,12 +70,17 @@ def sweep(
     quiet_user_errors()
     chosen = [f"+sweep={sweep}", *([] if experiment == "none" else [f"+experiment={experiment}"])]
     search = check([*chosen, *check_overrides(overrides, besides=("sweep",))])
+    came_to = outcome()
     try:
-        report = work(search, lambda stage: stage, as_flow)
-    except Paused as paused:
-        return Cancelled(name=PAUSED, message=str(paused))
-    publish(report)
-    return report
+        came_to.report = work(search, as_task, as_flow)
+        publish(came_to.report)
+        return came_to.report
+    except Interrupted as stopped:
+        came_to.error = stopped
+        return as_state(stopped)
+    except GraftlineError as error:
+        came_to.error = error
+        raise
 
 
 def main(overrides: Sequence[str]) -> None:
@@ -88,10 +93,10 @@ def main(overrides: Sequence[str]) -> None:
             return [o.partition("=")[2] for o in overrides if o.startswith(f"+{group}=")]
 
         rest = [o for o in overrides if not o.startswith(("+sweep=", "+experiment="))]
-        try:
-            report = sweep(sweep=of("sweep")[-1], experiment=[*of("experiment"), "none"][0], overrides=rest)
-        except CancelledRun as paused:
-            raise Paused(str(paused)) from None
+        with past_prefect() as came_to:
+            sweep(sweep=of("sweep")[-1], experiment=[*of("experiment"), "none"][0], overrides=rest)
+        assert came_to.report is not None, "a flow without a report raises"
+        report = came_to.report
     else:
         show_log()
         report = work(search, lambda stage: stage.fn)

@@ -65,6 +65,10 @@ class Interrupted(GraftlineError):
         return type(self), (str(self), self.signum)  # Prefect pickles what a task raises
 
 
+class Pruned(GraftlineError):
+    """Ends a training that is not worth going on with; raised by a sink that watches it."""
+
+
 class Paused(Interrupted):
     """The hours that a run may train in are over, or have not come; the command exits as after SIGTERM."""
 

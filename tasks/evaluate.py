@@ -1,17 +1,18 @@
 """evaluate: an adapter and held-out rows -> their loss and sample answers, base against adapter."""
 
 import logging
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlx.nn as nn
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.adapter import Adapter, load_adapter
-from tasks.artifact import Record, write_json
+from tasks.adapter import Adapter, base_fingerprint, load_adapter
+from tasks.artifact import Record, fingerprint, write_json
 from tasks.batch import Bucketed, batches
 from tasks.data import TokenCache, TokenSplit
 from tasks.errors import DataError
@@ -23,6 +24,10 @@ from tasks.settings import Evaluate
 from tasks.step import Forward
 
 log = logging.getLogger(__name__)
+Found = TypeVar("Found")
+MOST = 16
+"""Scores of bases that are kept."""
+_OF_BASES: dict[str, Any] = {}
 
 
 class Sample(Record):
@@ -79,7 +84,14 @@ def evaluate(adapter: Adapter, cache: TokenCache, model: Model, settings: Evalua
         raise DataError("there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share")
     rows, tokenizer, base = _Head(cache.split(name), settings.examples), load_tokenizer(model), load_base(model).model
     asked = [i for i in range(len(rows)) if rows.prompt_length(i)][: settings.generate]
-    before = _loss(base, rows), _answers(base, tokenizer, rows, asked, settings.max_new_tokens)
+    of = _identity(adapter, model, cache, name)
+    before = (
+        _once(of and [*of, len(rows)], lambda: _loss(base, rows)),
+        _once(
+            of and [*of, asked, settings.max_new_tokens],
+            lambda: _answers(base, tokenizer, rows, asked, settings.max_new_tokens),
+        ),
+    )
     load_adapter(Path(adapter.path), base)
     after = _loss(base, rows), _answers(base, tokenizer, rows, asked, settings.max_new_tokens)
     references = [_text(tokenizer, rows.ids(i)[rows.prompt_length(i) :]) for i in asked]
@@ -112,6 +124,25 @@ def exact_match(answers: list[str], references: list[str]) -> float | None:
     if not references:
         return None
     return sum(a.strip() == r.strip() for a, r in zip(answers, references, strict=True)) / len(references)
+
+
+def _identity(adapter: Adapter, model: Model, cache: TokenCache, name: str) -> list[Any] | None:
+    """What a base's scores depend on, by content; None for an adapter that does not say what its base held."""
+    try:
+        return [base_fingerprint(Path(adapter.path)), model, cache.fingerprint, name]
+    except FileNotFoundError:
+        return None
+
+
+def _once(of: list[Any] | None, measure: Callable[[], Found]) -> Found:
+    """What `measure` gives, once in a process: the trials of a sweep have one base and one set of held-out rows."""
+    if of is None:
+        return measure()
+    if (key := fingerprint(of)) not in _OF_BASES:
+        if len(_OF_BASES) >= MOST:
+            _OF_BASES.pop(next(iter(_OF_BASES)))
+        _OF_BASES[key] = measure()
+    return _OF_BASES[key]
 
 
 class _Head:

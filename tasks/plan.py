@@ -24,7 +24,7 @@ from tasks.model.load import Base, load_base
 from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.step import Recipe
-from tasks.step.demand import Demand, refusal
+from tasks.step.demand import Demand, identity, refusal
 from tasks.step.fitting import Option, changed, fastest
 from tasks.step.update import is_compiled
 
@@ -122,10 +122,10 @@ def plan(
     held: Any = tree_flatten(base.model.parameters())
     base_bytes = sum(array.nbytes for _, array in held)
     paths = select_projections(base.model, rule.targets, rule.last_blocks)
-    attach(base.model, paths, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks)
+    attach(base.model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
     asked = Recipe(rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=1, seed=seed)
-    demand = Demand(base.model, rows)
+    demand = Demand(base.model, rows, identity(cache, model, rule))
     recipe, options = _within_budget(demand, asked, _chosen_before(out), probe=probe)
     agreed = _agreed(recipe.layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
     if agreed != recipe.layout:

@@ -24,9 +24,14 @@ def tokenize(data: Data, model: Model, root: Path) -> TokenCache:
     Raises:
         DataError: a source or row that cannot be trained on, by file and line.
     """
+    cache = tokens_of(data, model, root)
+    log.info("%s the token cache %s", "found" if cache.reused else "built", cache.path)
+    return cache
+
+
+def tokens_of(data: Data, model: Model, root: Path) -> TokenCache:
+    """What `tokenize` gives, for who only asks."""
     from tasks.model.load import load_tokenizer, tokenizer_fingerprint
 
     tokenizer = load_tokenizer(model)._tokenizer
-    cache = build_cache(data, tokenizer, tokenizer_fingerprint=tokenizer_fingerprint(model), root=root)
-    log.info("%s the token cache %s", "found" if cache.reused else "built", cache.path)
-    return cache
+    return build_cache(data, tokenizer, tokenizer_fingerprint=tokenizer_fingerprint(model), root=root)

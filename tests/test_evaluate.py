@@ -46,6 +46,20 @@ def test_the_losses_are_the_base_s_and_the_adapter_s(examples, token_cache, trai
     assert scores.loss_after < scores.loss_before
 
 
+def test_a_base_is_scored_once_for_its_adapters(token_cache, trained, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.evaluate._OF_BASES", {})
+    path, source = trained()
+    first = scores_of(token_cache, (path, source), tmp_path, generate=0)
+    calls = []
+    monkeypatch.setattr("tasks.evaluate._loss", lambda model, rows: calls.append(len(rows)) or 0.0)
+    again = scores_of(token_cache, (path, source), tmp_path, generate=0)
+    assert (again.loss_before, again.loss_after, len(calls)) == (first.loss_before, 0.0, 1)
+    scores_of(token_cache, (path, source), tmp_path, generate=0, examples=3)
+    assert calls == [len(token_cache.split("valid")), 3, 3]
+    another = trained("qwen3", seed=5)
+    assert scores_of(token_cache, another, tmp_path, generate=0).loss_before == 0.0
+
+
 def test_nothing_generated_is_no_score(token_cache, trained, tmp_path):
     scores = scores_of(token_cache, trained(), tmp_path, generate=0)
     assert (scores.answered, scores.metric_before, scores.metric_after, scores.samples) == (0, None, None, ())

@@ -4,37 +4,77 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 
+from pipelines.as_task import as_state
 from pipelines.search import space
+from pipelines.search.lease import TakenOver
 from pipelines.search.plots import PLOTS
 from pipelines.search.report import headline, markdown
+from pipelines.search.study import Claimed
 from pipelines.search.trial import Outcome
+from tasks.errors import GraftlineError, Interrupted
+
+RUN = "flow_run"
+"""The attribute of a trial that names its newest flow run."""
 
 
-def as_flow(number: int, values: space.Values, body: Callable[[], Outcome]) -> Outcome:
-    """Runs a trial as a flow run of its own; pruned and infeasible ones end under those names."""
-    found: list[Outcome] = []
+def as_flow(claimed: Claimed, values: space.Values, body: Callable[[], Outcome]) -> Outcome:
+    """Runs a trial as a flow run of its own; one that does not run to its end ends under the name of how it did."""
+    optuna, number, found, ended = claimed.trial, claimed.trial.number, list[Outcome](), list[GraftlineError]()
 
     @flow(name="trial", flow_run_name=f"trial {number}: {title(values)}"[:120], validate_parameters=False)
     def trial(number: int, values: dict[str, Any]) -> State[Any]:
-        outcome = body()
+        optuna.set_user_attr(RUN, flow_run.id)
+        try:
+            outcome = body()
+        except Interrupted as stopped:
+            ended.append(stopped)
+            return as_state(stopped)
+        except TakenOver as error:
+            ended.append(error)
+            return Cancelled(name="Taken over", message=str(error))
         found.append(outcome)
         said = outcome.detail or f"{outcome.value:.6g}"
         if outcome.state == "failed":
             return Failed(message=said)
         return Completed(name=outcome.state.capitalize().replace("Complete", "Completed"), message=said)
 
+    if (earlier := optuna.user_attrs.get(RUN)) is not None:
+        bury(earlier)
     # The worker's own flow run beats; a beat of each trial would cost a second at its end.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = trial(number, values, return_state=True)
+    if ended:
+        raise ended[0]
     if not found:
         state.result()  # raises what ended the trial
     return found[0]
+
+
+def bury(earlier: str) -> None:
+    """Marks the flow run that a dead worker left running, and its tasks, as crashed; another server's is let be."""
+    said = Crashed(message="Its worker died; another flow run of this name goes on with the trial.")
+    with get_client(sync_client=True) as client:
+        try:
+            run = client.read_flow_run(UUID(earlier))
+        except ObjectNotFound:
+            return
+        if run.state is None or run.state.is_final():
+            return
+        client.set_flow_run_state(run.id, said)
+        for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))):
+            if task.state is None or not task.state.is_final():
+                client.set_task_run_state(task.id, said, force=True)
 
 
 def title(values: space.Values) -> str:

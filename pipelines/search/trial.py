@@ -3,22 +3,25 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from optuna.trial import TrialState
 
-from pipelines.config import compose
+from pipelines.config import Run, compose
 from pipelines.finetune import run_stages
 from pipelines.search import space
 from pipelines.search.composed import Search
 from pipelines.search.lease import Beat, TakenOver
 from pipelines.search.objective import value_of
 from pipelines.search.study import Claimed, Study
+from pipelines.would_fit import would_fit
 from tasks.artifact import Record, is_disk_full
-from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, TargetError
+from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, Pruned, TargetError
+from tasks.memory import GB
 from tasks.sink import Sink, StepMetrics
 
 log = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 
 class Outcome(Record):
@@ -33,10 +36,6 @@ class Outcome(Record):
     state: Literal["complete", "pruned", "infeasible", "failed"]
     value: float | None = None
     detail: str = ""
-
-
-class Pruned(GraftlineError):
-    """Ends a training that is not worth going on with."""
 
 
 class Watch:
@@ -76,8 +75,42 @@ class Watch:
         """Nothing is left open."""
 
 
+def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values) -> Run | Outcome:
+    """The run of a trial; its outcome instead, where that is known without running it.
+
+    Args:
+        search: what is searched.
+        study: where it is recorded.
+        claimed: the trial; one that was begun before has been found to fit.
+        values: what it tries.
+
+    Raises:
+        GraftlineError: as `run_trial`.
+    """
+    number, attempts = claimed.trial.number, search.sweep.attempts
+    if claimed.claims > attempts:
+        return Outcome(state="failed", detail=f"it took its worker with it {attempts} times in a row")
+    resume = f"resume={'auto' if claimed.resumed else 'never'}"
+
+    def ask() -> Run | Outcome:
+        placed = [f"run_dir={space.text(str(search.trial_folder(number)))}", resume]
+        run = compose([*search.changes(values), *placed])
+        if claimed.resumed or run.plan.probe or (asked := would_fit(run)).fits:
+            return run
+        held, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
+        return Outcome(state="infeasible", detail=f"training would hold {held:.3g} GB, the budget is {budget:.3g} GB")
+
+    return _settled(search, study, number, ask)
+
+
 def run_trial(
-    search: Search, study: Study, claimed: Claimed, beat: Beat, values: space.Values, lift: Callable[[Any], Any]
+    search: Search,
+    study: Study,
+    claimed: Claimed,
+    beat: Beat,
+    run: Run,
+    values: space.Values,
+    lift: Callable[[Any], Any],
 ) -> Outcome:
     """Runs a trial to its end, from its own checkpoint if it has one.
 
@@ -86,6 +119,7 @@ def run_trial(
         study: where it is recorded.
         claimed: the trial.
         beat: whether it is still this worker's.
+        run: the trial's, as `prepare` gave it.
         values: what it tries.
         lift: as for `run_stages`.
 
@@ -94,19 +128,22 @@ def run_trial(
         TakenOver: it is another worker's now.
         GraftlineError: what no other trial would be spared either, such as a full disk or a model that is not there.
     """
-    number, sweep = claimed.trial.number, search.sweep
-    if claimed.claims > sweep.attempts:
-        return Outcome(state="failed", detail=f"it took its worker with it {sweep.attempts} times in a row")
-    folder = search.trial_folder(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    changes = search.changes(values)
-    placed = [f"run_dir={space.text(str(folder))}", f"resume={'auto' if claimed.resumed else 'never'}"]
+    sweep = search.sweep
 
     def watch(path: Path, *, start: int, total: int) -> Sink:
         return Watch(study, claimed, beat, maximize=sweep.direction == "maximize", total=total)
 
+    def stages() -> Outcome:
+        search.trial_folder(claimed.trial.number).mkdir(parents=True, exist_ok=True)  # so that a failed one's log stays
+        return _judged(run_stages(run, search.changes(values), lift, (watch,)), sweep.objective)
+
+    return _settled(search, study, claimed.trial.number, stages)
+
+
+def _settled(search: Search, study: Study, number: int, work: Callable[[], Found]) -> Found | Outcome:
+    """What `work` gives; where it raises what is this trial's alone, what came of the trial."""
     try:
-        report = run_stages(compose([*changes, *placed]), changes, lift, (watch,))
+        return work()
     except (Interrupted, TakenOver):
         raise
     except Pruned as pruned:
@@ -114,17 +151,16 @@ def run_trial(
     except (ConfigError, TargetError) as error:
         return Outcome(state="infeasible", detail=str(error))
     except (DataError, ModelError) as error:
-        if not any(key.split(".")[0] in ("data", "model") for key in sweep.space):
+        if not any(key.split(".")[0] in ("data", "model") for key in search.sweep.space):
             raise
         return Outcome(state="infeasible", detail=str(error))
     except Exception as error:
         study.storage.check()
-        if is_disk_full(error, folder):
+        if is_disk_full(error, search.folder):
             raise
         log.warning("trial %d failed: %s", number, error)
         kind = "" if isinstance(error, GraftlineError) else f"{type(error).__name__}: "
         return Outcome(state="failed", detail=f"{kind}{error}")
-    return _judged(report, sweep.objective)
 
 
 STATES = {

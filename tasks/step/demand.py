@@ -5,9 +5,13 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from tasks.artifact import fingerprint
 from tasks.batch import Layout, Rows, heaviest
 from tasks.batch.batch import Batch, positions
+from tasks.data import TokenCache
+from tasks.lora import LoRA, RsLoRA
 from tasks.memory import GB, Parts, begin_peak, limits
+from tasks.model import Model
 from tasks.model.dense import QUANTIZED, dense_base
 from tasks.model.head import find_head
 from tasks.step.fitting import Changes, changed, fastest, singles
@@ -30,16 +34,22 @@ SHAPING: Any = {**dict.fromkeys(("layout", "loss", "memory", "seed"), True), "tr
 """What of a recipe shapes the memory of a model whose adapter is attached."""
 
 
+_TOLD: dict[str, Parts] = {}
+"""What was predicted in this process, by what it is of: the trials of a sweep ask the same again and again."""
+
+
 class Demand:
     """The memory that trainings of one model on some rows take; each is told once.
 
     Args:
         model: the base with the adapter attached, its arrays lazy.
         rows: what is trained on.
+        of: what identifies both, as `identity` gives it; None tells nothing to others of this process.
     """
 
-    def __init__(self, model: nn.Module, rows: Rows):
-        self._model, self._rows, self._told = model, rows, dict[str, Parts]()
+    def __init__(self, model: nn.Module, rows: Rows, of: str | None = None):
+        self._model, self._rows, self._of = model, rows, of
+        self._told: dict[str, Parts] = {} if of is None else _TOLD
         self._heaviest: dict[str, list[Batch]] = {}
         self.longest = max(map(positions, rows.lengths.tolist()), default=1)
         self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
@@ -47,7 +57,7 @@ class Demand:
 
     def parts(self, recipe: Recipe) -> Parts:
         """The predicted peak of a recipe for this model's adapter, in parts."""
-        shaped = recipe.model_dump_json(include=SHAPING)
+        shaped = f"{self._of} {recipe.model_dump_json(include=SHAPING)}"
         if shaped not in self._told:
             self._told[shaped] = footprint(
                 self._model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
@@ -86,6 +96,11 @@ class Demand:
         if key not in self._heaviest:
             self._heaviest[key] = heaviest(self._rows, layout, seed=recipe.seed, batches=LOOKED_AT)
         return self._heaviest[key]
+
+
+def identity(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> str:
+    """What identifies a base with an adapter and the rows it is trained on, for what shapes memory."""
+    return fingerprint([cache.fingerprint, model, rule.model_dump(mode="json", exclude={"kind", "alpha"})])
 
 
 def refusal(demand: Demand, asked: Recipe) -> str:

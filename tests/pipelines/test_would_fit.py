@@ -46,7 +46,7 @@ def test_auto_takes_what_fits(quick: Quick, tmp_path: Path) -> None:
 
 def test_asked_again_it_takes_no_time(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     first = would_fit(compose(quick()))
-    again = compose(quick("optim.lr=1e-5", "train.steps=7", "seed=9"))
+    again = compose(quick("optim.lr=1e-5", "train.steps=7", "lora.alpha=3"))
     monkeypatch.setattr("tasks.step.demand.footprint", lambda *_, **__: pytest.fail("told again"))
     monkeypatch.setattr("pipelines.would_fit.load_base", lambda *_: pytest.fail("loaded again"))
     began = time.perf_counter()

@@ -1,6 +1,7 @@
 """One trial: watched, pruned, infeasible or failed, and what the study hears of it."""
 
 import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pipelines.search.trial as module
 from pipelines.search import space
 from pipelines.search.composed import Search
 from pipelines.search.study import Study
-from pipelines.search.trial import Outcome, record, run_trial
+from pipelines.search.trial import Outcome, prepare, record, run_trial
+from pipelines.would_fit import Fits
 from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, RunError
 from tests.pipelines.search.searching import search_in, stand_in, study_of
 
@@ -22,6 +24,7 @@ Run = Callable[..., tuple[Outcome, Study]]
 @pytest.fixture
 def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Outcome, Study]]:
     """Runs the next trial of a search in place of which `stages` stands, and records it."""
+    monkeypatch.setattr(module, "would_fit", lambda run: Fits(fits=True, peak_bytes=1, budget_bytes=2))
 
     def run(stages: Callable[..., Any], *overrides: str, study: Study | None = None) -> tuple[Outcome, Study]:
         monkeypatch.setattr(module, "run_stages", stages)
@@ -38,7 +41,9 @@ def _next(search: Search, study: Study) -> Outcome:
     assert claimed is not None
     values = space.suggest(claimed.trial, search.sweep.space)
     with study.at_work(claimed) as beat:
-        outcome = run_trial(search, study, claimed, beat, values, lambda stage: stage)
+        run = prepare(search, study, claimed, values)
+        assert not isinstance(run, Outcome)
+        outcome = run_trial(search, study, claimed, beat, run, values, lambda stage: stage)
         record(study, claimed, outcome)
     return outcome
 
@@ -131,14 +136,38 @@ def test_what_was_reported_before_is_not_reported_again(one: Run) -> None:
     assert study.trials()[0].intermediate_values == {2: 2.0, 4: 2.0, 6: 2.0}
 
 
-def test_a_trial_that_takes_its_workers_with_it_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "run_stages", stand_in(lambda run, n: 1.0))
+def test_a_trial_that_takes_its_workers_with_it_is_given_up(tmp_path: Path) -> None:
     search, study = search_in(tmp_path, "sweep.attempts=2"), study_of(search_in(tmp_path))
     claimed = study.next()
     assert claimed is not None
-    with study.at_work(claimed) as beat:
-        outcome = run_trial(search, study, claimed._replace(claims=3), beat, {}, lambda stage: stage)
+    outcome = prepare(search, study, claimed._replace(claims=3), {})
     assert outcome == Outcome(state="failed", detail="it took its worker with it 2 times in a row")
+
+
+def test_what_would_not_fit_is_infeasible_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.would_fit.TOKENS", tmp_path / "tokens")
+    search, study = search_in(tmp_path, "memory.limit_gb=0.01"), study_of(search_in(tmp_path))
+    claimed = study.next()
+    assert claimed is not None
+    values = {"lora": "lora", "lora.rank": 8, "optim.lr": 0.01}
+    outcome = prepare(search, study, claimed, values)
+    assert isinstance(outcome, Outcome)
+    assert outcome.state == "infeasible"
+    assert re.fullmatch(r"training would hold 0\.\d+ GB, the budget is 0\.01 GB", outcome.detail)
+    monkeypatch.setattr("tasks.step.demand.footprint", lambda *_, **__: pytest.fail("predicted again"))
+    monkeypatch.setattr("pipelines.would_fit.load_base", lambda *_: pytest.fail("loaded again"))
+    assert prepare(search, study, claimed, {**values, "lora": "rslora", "optim.lr": 0.02}) == outcome
+    assert not (tmp_path / "trials").exists()
+
+
+def test_a_trial_that_was_begun_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "would_fit", lambda run: pytest.fail("asked"))
+    search, study = search_in(tmp_path), study_of(search_in(tmp_path))
+    claimed = study.next()
+    assert claimed is not None
+    run = prepare(search, study, claimed._replace(resumed=True), {})
+    assert not isinstance(run, Outcome)
+    assert run.resume == "auto"
 
 
 def test_a_storage_that_goes_away_in_mid_trial_stops_it_in_one_line(one: Run, tmp_path: Path) -> None:
