@@ -1,18 +1,24 @@
-"""The batches that ask most of the memory, so that a run can be judged by its worst step."""
+"""The batches that ask most of the memory, so that a run can be judged by its worst step.
 
-from itertools import islice, pairwise
+They are found by the lengths of the examples, without laying a batch out. Which of several measures decides depends on
+the model, the layout and the device, so the largest by each is given: positions, pairs that attention compares,
+segments, the longest segment, positions that count.
+"""
+
+from collections.abc import Iterator
+from itertools import count, islice
 
 import numpy as np
 
 from tasks.batch.batch import Batch
-from tasks.batch.stream import Layout, Rows, stream
+from tasks.batch.stream import Layout, Rows, epoch_batches, lay, width_of
 
-LOOKED_AT = 2000
-"""Batches at most: the rest of a long run is of the same kind."""
+EXAMPLES = 20_000
+"""Whose weights are read at most; of an example beyond, every position may count."""
 
 
 def heaviest(rows: Rows, layout: Layout, *, seed: int, batches: int) -> list[Batch]:
-    """Of the first batches of a run, the largest: in positions, in pairs that attention compares, in targets.
+    """Of the first batches of a run, the largest by each measure; a few batches, none of them twice.
 
     Args:
         rows: what is trained on.
@@ -20,24 +26,44 @@ def heaviest(rows: Rows, layout: Layout, *, seed: int, batches: int) -> list[Bat
         seed: of their order.
         batches: how many the run takes.
     """
-    found: dict[int, tuple[tuple[float, ...], Batch]] = {}
-    for batch in islice(stream(rows, layout, seed=seed), min(batches, LOOKED_AT)):
-        weight = float(batch.inputs_BT.size), pairs(batch), float(np.count_nonzero(batch.weights_BT))
-        for n in range(len(weight)):
-            turned = weight[n:] + weight[:n]
-            if n not in found or turned > found[n][0]:
-                found[n] = turned, batch
-    return list({id(batch): batch for _, batch in found.values()}.values())
+    plan = list(islice(_plans(rows, layout, seed), batches))
+    lengths = np.maximum(1, np.asarray(rows.lengths, np.int64) - 1)
+    sizes = np.array([_sizes(batch, width_of(rows.lengths, layout, batch), lengths) for batch in plan])
+    chosen = [_largest(np.roll(sizes, -n, axis=1)) for n in range(sizes.shape[1])]
+    chosen.append(_most_counted(rows, plan, lengths))
+    return [lay(rows, layout, plan[n]) for n in dict.fromkeys(chosen)]
 
 
-def pairs(batch: Batch) -> float:
-    """Pairs of positions of one segment, padding a segment of its own.
+def _plans(rows: Rows, layout: Layout, seed: int) -> Iterator[list[list[int]]]:
+    for epoch in count():
+        yield from epoch_batches(rows, layout, seed=seed, epoch=epoch)
 
-    Example:
-        >>> from tasks.batch import make_batch
-        >>> two = [(np.arange(3), np.ones(3)), (np.arange(2), np.ones(2))]
-        >>> pairs(make_batch([two], [0, 1], width=4))
-        6.0
-    """
-    ends = [[0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)] for row in batch.segments_BT]
-    return float(sum((b - a) ** 2 for row in ends for a, b in pairwise(row)))
+
+def _sizes(batch: list[list[int]], width: int, lengths: np.ndarray) -> tuple[int, int, int, int]:
+    """Positions, pairs, segments and the longest segment; the padding of a row is a segment of its own."""
+    segments = [lengths[row].tolist() for row in batch]
+    padded = [[*row, width - sum(row)] for row in segments]
+    flat = [n for row in padded for n in row if n > 0]
+    return len(batch) * width, sum(n * n for n in flat), len(flat), max(flat)
+
+
+def _largest(sizes: np.ndarray) -> int:
+    """The row that is largest by the first column; of equal ones by the second, and so on."""
+    return int(np.lexsort(sizes.T[::-1])[-1])
+
+
+def _most_counted(rows: Rows, plan: list[list[list[int]]], lengths: np.ndarray) -> int:
+    """The batch with the most positions of a weight above 0."""
+    most = [sum(int(lengths[row].sum()) for row in batch) for batch in plan]
+    found, best, known = 0, -1, dict[int, int]()
+    for n in np.argsort(most)[::-1].tolist():
+        if most[n] <= best:
+            break  # no batch beyond has as many positions
+        counted = 0
+        for i in (i for row in plan[n] for i in row):
+            if i not in known and len(known) < EXAMPLES:
+                known[i] = int(np.count_nonzero(rows.weights(i)[1:]))
+            counted += known.get(i, int(lengths[i]))
+        if counted > best:
+            found, best = n, counted
+    return found

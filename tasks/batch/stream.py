@@ -49,7 +49,7 @@ def epoch_batches(rows: Rows, layout: Layout, *, seed: int, epoch: int) -> list[
 def batches(rows: Rows, layout: Layout, *, seed: int, epoch: int = 0) -> Iterator[Batch]:
     """The batches of one epoch under a layout."""
     for batch in epoch_batches(rows, layout, seed=seed, epoch=epoch):
-        yield _lay(rows, layout, batch)
+        yield lay(rows, layout, batch)
 
 
 def stream(rows: Rows, layout: Layout, *, seed: int, start: int = 0) -> Iterator[Batch]:
@@ -59,7 +59,7 @@ def stream(rows: Rows, layout: Layout, *, seed: int, start: int = 0) -> Iterator
     while True:
         plan = epoch_batches(rows, layout, seed=seed, epoch=epoch)
         for batch in plan[max(0, start - skipped) :]:
-            yield _lay(rows, layout, batch)
+            yield lay(rows, layout, batch)
         skipped += len(plan)
         epoch += 1
 
@@ -79,7 +79,7 @@ def padding_share(rows: Rows, layout: Layout, *, seed: int) -> float:
     lengths = rows.lengths
     slots = real = 0
     for batch in epoch_batches(rows, layout, seed=seed, epoch=0):
-        slots += len(batch) * _width(lengths, layout, batch)
+        slots += len(batch) * width_of(lengths, layout, batch)
         real += sum(int(lengths[i]) - 1 for row in batch for i in row)
     return 1 - real / slots if slots else 0.0
 
@@ -87,15 +87,17 @@ def padding_share(rows: Rows, layout: Layout, *, seed: int) -> float:
 def shapes(rows: Rows, layout: Layout, *, seed: int) -> set[tuple[int, int]]:
     """The shapes (B, T) of the batches of the first epoch."""
     plan = epoch_batches(rows, layout, seed=seed, epoch=0)
-    return {(len(batch), _width(rows.lengths, layout, batch)) for batch in plan}
+    return {(len(batch), width_of(rows.lengths, layout, batch)) for batch in plan}
 
 
-def _width(lengths: np.ndarray, layout: Layout, batch: list[list[int]]) -> int:
+def width_of(lengths: np.ndarray, layout: Layout, batch: list[list[int]]) -> int:
+    """Positions of the rows of a batch."""
     filled = max(sum(positions(int(lengths[i])) for i in row) for row in batch)
     return layout.width(filled, positions(int(lengths.max())))
 
 
-def _lay(rows: Rows, layout: Layout, batch: list[list[int]]) -> Batch:
+def lay(rows: Rows, layout: Layout, batch: list[list[int]]) -> Batch:
+    """A batch, of the examples of each of its rows."""
     laid = [[(rows.ids(i), rows.weights(i)) for i in row] for row in batch]
     examples = [i for row in batch for i in row]
-    return make_batch(laid, examples, _width(rows.lengths, layout, batch), packed=layout.packs)
+    return make_batch(laid, examples, width_of(rows.lengths, layout, batch), packed=layout.packs)

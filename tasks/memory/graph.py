@@ -53,19 +53,21 @@ class Graph(NamedTuple):
     outputs: list[int]
 
 
-def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array) -> Graph:
+def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bool = False) -> Graph:
     """The graph of `fn(*inputs)`, gradients and custom functions included; nothing is computed.
 
     Args:
         fn: what it reads must come in as an argument; other arrays count as constants, and must be small.
         inputs: of which only shape and dtype are looked at; they may be lazy.
+        compiled: whether it will be compiled, so that what a custom function's forward and backward both compute is
+            computed once and kept.
 
     Example:
         >>> graph = trace(lambda x: [mx.grad(lambda x: mx.exp(x).sum())(x)], mx.zeros((2, 3)))
         >>> [op.name for op in graph.ops if op.name in ("Exp", "Multiply")], graph.arrays[graph.outputs[0]].shape
         (['Exp', 'Multiply'], (2, 3))
     """
-    marks, records = _Marks(), list[dict[str, Any]]()
+    marks, records = _Marks(compiled), list[dict[str, Any]]()
 
     def traced(*arrays: mx.array) -> list[mx.array]:
         outputs = list(fn(*arrays))
@@ -83,18 +85,26 @@ class _Call(NamedTuple):
     cotangents: list[tuple[float, float]]  # (mark of the output, mark of the placeholder of its cotangent)
     gradients: list[tuple[float, int]]  # (mark of the input, position of its gradient)
     constants: list[int]  # positions of the inputs without a gradient
+    outputs: float  # mark of where the backward reads the outputs
 
 
 class _Marks:
     """The numbers given out, the calls, and the arrays that must be told beside the outputs."""
 
-    def __init__(self) -> None:
-        self.next, self.calls, self.extra = 2.0, list[_Call](), list[mx.array]()
+    def __init__(self, compiled: bool) -> None:
+        self.next, self.calls, self.extra, self.compiled = 2.0, list[_Call](), list[mx.array](), compiled
+        self.partings = set[float]()
 
     def number(self) -> tuple[float, mx.array]:
         """A number that nothing else in the graph is."""
         self.next += 1
         return _FIRST + self.next, mx.array(_FIRST + self.next)
+
+    def apart(self, arrays: list[mx.array]) -> tuple[float, list[mx.array]]:
+        """The same arrays, that what is computed from them be told from what is computed from those given."""
+        number, mark = self.number()
+        self.partings.add(number)
+        return number, mx.depends(arrays, [mark])
 
     def tell(self, array: mx.array) -> int:
         """The position of an array among the extra outputs."""
@@ -211,13 +221,15 @@ def _call(marks: _Marks, fn: Callable[..., Any], vjp: Callable[..., Any], args: 
         cotangents.append((number, cotangent))
         placeholders.append(mx.broadcast_to(other.astype(y.dtype), y.shape))
     alone = isinstance(given, mx.array)
+    apart = still if marks.compiled else marks.apart(still)[1]  # or the export would merge what is computed twice
+    outputs_mark, after = marks.apart(real)
     grads = vjp(
-        still[0] if len(still) == 1 else still, placeholders[0] if alone else placeholders, real[0] if alone else real
+        apart[0] if len(apart) == 1 else apart, placeholders[0] if alone else placeholders, after[0] if alone else after
     )
     grads = [grads] if isinstance(grads, mx.array) else list(grads)
     found = [(m, marks.tell(g)) for m, g in zip(gradient_marks, grads, strict=True) if m is not None]
     constants = [marks.tell(x) for m, x in zip(gradient_marks, still, strict=True) if m is None]
-    marks.calls.append(_Call(forward, cotangents, found, constants))
+    marks.calls.append(_Call(forward, cotangents, found, constants, outputs_mark))
     return marked[0] if alone else marked
 
 
@@ -252,6 +264,7 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
         dict[float, tuple[int, int]](),
         dict[float, int](),
     )
+    stands, parted = dict[int, int](), dict[float, tuple[int, ...]]()
     for record in records:
         if record["type"] != "primitive":
             continue
@@ -265,6 +278,9 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
                 marked_by[made[0]] = mark
             if name == "AsType" or mark not in placeholders:  # a backward may cast the cotangent that it is given
                 marked[made[0]] = mark
+        elif name == "Depends" and marked.get(read[-1]) in marks.partings:
+            stands.update(zip(made, read, strict=False))
+            parted[marked[read[-1]]] = made
         elif name == "Multiply" and read[1] in marked_by:
             forward[marked_by[read[1]]] = read[0], made[0]
         elif name == "Multiply" and read[0] in marked_by:
@@ -272,7 +288,6 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
         else:
             ops.append(Op(name, tuple(record["arguments"]), read, made))
     extra = outputs[len(outputs) - len(marks.extra) :]
-    stands = dict[int, int]()
     for call in marks.calls:
         if any(mark in forward for mark, _ in call.forward):
             read = [forward[mark][0] for mark, _ in call.gradients] + [extra[at] for at in call.constants]
@@ -283,6 +298,7 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
             )
             ops += [Op("StopGradient", (), (at,), (same,)) for at, same in zip(given, still, strict=True)]
             ops.append(Op("CustomTransforms", (), (*read, *still), tuple(made)))
+            stands.update(zip(parted.get(call.outputs, ()), made, strict=False))
         for mark, placeholder in call.cotangents:
             if mark in backward and placeholder in spread:
                 stands[spread[placeholder]] = backward[mark][0]
@@ -297,7 +313,24 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
 
     asked = [true(at) for at in outputs[: len(outputs) - len(marks.extra)]]
     linked = [op._replace(inputs=tuple(map(true, op.inputs))) for op in ops]
+    if not marks.compiled:
+        linked = _filled_anew(linked, arrays)
     return Graph(arrays, _ordered(linked, asked), inputs, asked)
+
+
+def _filled_anew(ops: list[Op], arrays: list[Array]) -> list[Op]:
+    """The operations, where each reader of an array of zeros has its own: it is the export that merges them."""
+    fills = {op.outputs[0]: op for op in ops if op.name == "Full"}
+    given = list[Op]()
+    for op in ops:
+        read = list(op.inputs)
+        for i, at in enumerate(read):
+            if at in fills:
+                arrays.append(arrays[at])
+                read[i] = len(arrays) - 1
+                given.append(fills[at]._replace(outputs=(read[i],)))
+        given.append(op._replace(inputs=tuple(read)))
+    return given
 
 
 def _ordered(ops: list[Op], outputs: list[int]) -> list[Op]:

@@ -101,6 +101,9 @@ class Layout:
             return [self._like(op.outputs[0], op.inputs[:1])] if self.contiguous(op.inputs[0]) else whole
         if op.name in UPDATES:
             return [Written(whole[0].nbytes, op.inputs[:1])]
+        if op.name == "AddMM":  # what is added is copied first, and the product summed onto it
+            added = op.inputs[2]
+            return [Written(whole[0].nbytes, (added,) if self.row_contiguous(added) else ())]
         if op.name not in BINARY:
             return whole
         if len(op.inputs) == 2:

@@ -1,6 +1,6 @@
 """How far MLX runs ahead of the device: what is done with is freed only when the device has come past it.
 
-MLX hands over operations in groups and lets QUEUED groups wait. What an operation read is held until its group is
+MLX hands over operations in groups and lets some groups wait. What an operation read is held until its group is
 through, so a step holds more than its arrays need, by what a few hundred operations have made. The figures are MLX's
 own (0.32.4); they are constants of its code and its environment variables, nothing is fitted.
 """
@@ -8,8 +8,12 @@ own (0.32.4); they are constants of its code and its environment variables, noth
 import os
 from typing import NamedTuple
 
-QUEUED = 10
-"""Groups that wait before MLX waits for one."""
+WAITING = 10
+"""Groups that wait before MLX waits for one (MAX_ACTIVE_TASKS)."""
+
+UNSURE = 2
+"""More groups, for a step that is not compiled: the graph is told without its no-ops and with equal views as one, which
+shifts the order of evaluation by up to so much."""
 
 
 class Queue(NamedTuple):
@@ -19,15 +23,17 @@ class Queue(NamedTuple):
         size: dispatches, or kernels, in a group.
         elements: that the operations of a group read, together, at most; None has no such bound.
         views: whether an operation without a kernel of its own counts too.
+        waiting: groups that wait, beside the one that is open.
     """
 
     size: int
     elements: int | None = None
     views: bool = False
+    waiting: int = WAITING
 
 
 QUEUES = {
-    "cpu": Queue(size=10, views=True),
+    "cpu": Queue(size=10, views=True, waiting=WAITING + UNSURE),
     "cuda": Queue(size=100, elements=1000 << 20),
     "metal": Queue(size=50, elements=50 << 20),
 }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tasks.memory.graph import Graph, Op
 from tasks.memory.layout import UPDATES, Layout, Written
-from tasks.memory.queue import QUEUED, QUEUES, Queue
+from tasks.memory.queue import QUEUES, Queue
 
 WIDTH = 20
 """Of a level, beyond which MLX goes down first (MLX_BFS_MAX_WIDTH)."""
@@ -123,11 +123,10 @@ class _Run:
                 self.buffer[made] = self.buffer[source]
             dispatches = int(self.policy.views)
         else:
-            for made, written in zip(op.outputs, self.layout.written(op), strict=True):
-                self._write(made, written)
+            fresh = [self._write(at, written) for at, written in zip(op.outputs, self.layout.written(op), strict=True)]
             temporary = self.layout.temporary(op)
             self.now += sum(temporary)
-            dispatches = _dispatches(op) + len(temporary) + self.policy.views
+            dispatches = _dispatches(op, copies=fresh[0]) + len(temporary) + self.policy.views
         for made in op.outputs:
             self.arrays[self.buffer[made]] += 1
         own = self.buffer[op.outputs[0]]
@@ -136,8 +135,8 @@ class _Run:
             self.queued[buffer] += 1
         self._dispatch(op, dispatches, [sum(temporary), *holds])
 
-    def _write(self, made: int, written: Written) -> None:
-        """Takes over the buffer of an input that is read for the last time, or allocates one."""
+    def _write(self, made: int, written: Written) -> bool:
+        """Takes over the buffer of an input that is read for the last time, or allocates one; whether it did."""
         for at in written.candidates:
             buffer = self.buffer[at]
             last = self.wanted[at] == 1 and self.arrays[buffer] == 1 and self.queued[buffer] == 0
@@ -145,8 +144,9 @@ class _Run:
             if last and fits and written.nbytes <= self.size[buffer] <= written.nbytes + SLACK:
                 self.layout.take(made, at)
                 self.buffer[made] = buffer
-                return
+                return False
         self._allocate(made, written.nbytes)
+        return True
 
     def _dispatch(self, op: Op, dispatches: int, held: list[int]) -> None:
         """Puts an operation into the queue, with what it holds until it is through."""
@@ -164,7 +164,7 @@ class _Run:
 
     def _release(self, op: Op) -> None:
         """Lets go of what the operation read last, and of what the queue has behind it."""
-        while self.queue and self.queue[0][0] < self.group - QUEUED:
+        while self.queue and self.queue[0][0] < self.group - self.policy.waiting:
             self._through()
         while self.queue and self.limit is not None and self.now > self.limit:
             self._through()
@@ -189,11 +189,11 @@ class _Run:
             self.size[buffer] = 0
 
 
-def _dispatches(op: Op) -> int:
-    """The kernels of an operation that writes."""
+def _dispatches(op: Op, *, copies: bool) -> int:
+    """The kernels of an operation that writes: into a buffer of its own, or into an input's."""
     if op.name == "Concatenate":
         return len(op.inputs)
-    return 2 if op.name in UPDATES or op.name == "AddMM" else 1
+    return 1 + (copies and (op.name in UPDATES or op.name == "AddMM"))
 
 
 def ordered(graph: Graph) -> list[Op]:

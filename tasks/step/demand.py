@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from tasks.artifact import fingerprint
-from tasks.batch import Layout, Rows, heaviest
+from tasks.batch import Rows, epoch_batches, heaviest
 from tasks.batch.batch import Batch, positions
 from tasks.data import TokenCache
 from tasks.lora import LoRA, RsLoRA
@@ -21,7 +21,7 @@ from tasks.step.recipe import Recipe
 from tasks.step.update import Update, is_compiled, named
 
 LOOKED_AT = 512
-"""Batches of a run that are looked at for the heaviest."""
+"""Batches that are looked at for the heaviest, at least: the first epoch whole, and of short ones several."""
 
 PACKED_BITS = 4.5
 """Of a weight of four bits, its share of a scale and a bias among them."""
@@ -91,10 +91,11 @@ class Demand:
             return mx.get_peak_memory() - others
 
     def _batches(self, recipe: Recipe) -> list[Batch]:
-        layout: Layout = recipe.layout
+        layout = recipe.layout
         key = f"{recipe.layout.model_dump_json()} {recipe.seed}"
         if key not in self._heaviest:
-            self._heaviest[key] = heaviest(self._rows, layout, seed=recipe.seed, batches=LOOKED_AT)
+            first = len(epoch_batches(self._rows, layout, seed=recipe.seed, epoch=0))
+            self._heaviest[key] = heaviest(self._rows, layout, seed=recipe.seed, batches=max(first, LOOKED_AT))
         return self._heaviest[key]
 
 

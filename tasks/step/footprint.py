@@ -6,6 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
 from tasks.attention import backend
@@ -48,7 +49,7 @@ def footprint(
         room = None if limit is None else max(0, limit - base - (1 + COPIES) * masters)
         found = []
         try:
-            for batch in heaviest:
+            for batch in _shaped(heaviest):
                 graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW), usual)
                 found.append((graph, replay(graph, queue_of(backend()), limit=room)))
         except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not tell of
@@ -65,6 +66,16 @@ def footprint(
         vocabulary=vocabulary(model),
         blocks=len(blocks(model)[1]),
         backend=backend(),
+    )
+
+
+def _shaped(batches: Sequence[Batch]) -> list[Batch]:
+    """Those of the batches that differ in what shapes a graph: positions, segments, how many count."""
+    return list(
+        {
+            (b.segments_BT.shape, b.segments_BT.tobytes() if b.packed else b"", int(np.count_nonzero(b.weights_BT))): b
+            for b in batches
+        }.values()
     )
 
 
@@ -117,6 +128,6 @@ def step_graph(
         return [array for _, array in done]
 
     try:
-        return trace(step, *(array for _, array in given))
+        return trace(step, *(array for _, array in given), compiled=is_compiled(recipe.train))
     finally:
         model.update(before)

@@ -70,6 +70,23 @@ def test_a_backward_may_cast_its_cotangent() -> None:
         assert all(at in made or graph.arrays[at].shape == () for at in op.inputs), op
 
 
+def test_what_forward_and_backward_both_compute_is_computed_twice_unless_compiled() -> None:
+    def grads(x: mx.array, w: mx.array) -> list[mx.array]:
+        return [mx.grad(lambda x, w: mx.tanh(wave(True)(x, w)).sum(), argnums=1)(x, w)]
+
+    x, w = mx.zeros((3, 4)), mx.zeros((4, 5))
+    assert names(trace(grads, x, w))["Sin"] == 2
+    assert names(trace(grads, x, w, compiled=True))["Sin"] == 1
+
+
+def test_each_reader_of_zeros_has_its_own_unless_compiled() -> None:
+    def two(x: mx.array) -> list[mx.array]:
+        return [mx.zeros((3, 4)) * x, mx.zeros((3, 4)) + x]
+
+    assert names(trace(two, mx.zeros((3, 4))))["Full"] == 2
+    assert names(trace(two, mx.zeros((3, 4)), compiled=True))["Full"] == 1
+
+
 def test_what_no_gradient_asks_for_is_left_out() -> None:
     graph = trace(lambda x, w: [mx.grad(lambda w: wave(True)(x, w).sum())(w)], mx.zeros((3, 4)), mx.zeros((4, 5)))
     assert names(graph)["Exp"] == 0

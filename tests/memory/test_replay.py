@@ -82,3 +82,11 @@ def test_a_limit_keeps_the_queue_short() -> None:
 def test_a_gpu_runs_further_ahead() -> None:
     graph = trace(products, mx.zeros((SIDE, SIDE)))
     assert replay(graph, QUEUES["cuda"]).nbytes >= replay(graph).nbytes
+
+
+def test_a_product_is_summed_onto_what_it_is_added_to() -> None:
+    def added(x: mx.array) -> list[mx.array]:
+        return [mx.addmm(mx.exp(x), x, x)]
+
+    x = mx.zeros((SIDE, SIDE))
+    assert MATRIX <= measured(added, x) <= replay(trace(added, x)).nbytes < 1.1 * MATRIX
