@@ -101,8 +101,7 @@ def _chunked(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array)
     state = mx.zeros((B, Hv, D, E))
     outs = []
     parts = (begun * q, scores, stored, taken, kept, begun[..., -1:, :])
-    # Split, as the gradient of a slice is as long as the whole.
-    for read, score, store, take, keep, fade in zip(*(mx.split(x, n, axis=2) for x in parts), strict=True):
+    for read, score, store, take, keep, fade in zip(*(_pieces(x, n) for x in parts), strict=True):
         before = state[:, :, None]
         u = store - take @ before
         outs.append(read @ before + score @ u)
@@ -131,6 +130,17 @@ def _products(x: mx.array, k: mx.array, log: mx.array) -> mx.array:
     above = mx.concatenate([first.squeeze(-3), mx.zeros((*x.shape[:-2], half, half))], axis=-1)
     below = mx.concatenate([later @ earlier.swapaxes(-1, -2), second.squeeze(-3)], axis=-1)
     return mx.concatenate([above, below], axis=-2)
+
+
+def _pieces(x: mx.array, n: int) -> list[mx.array]:
+    """The n chunks of [B, H, n, C, X], whose gradients are joined: MLX makes each of many slices' as long as x."""
+    function: Any = mx.custom_function(lambda x: mx.split(x, n, axis=2))
+
+    @function.vjp
+    def joined(_primal: mx.array, cotangents: Any, _outputs: Any) -> mx.array:
+        return mx.concatenate(list(cotangents), axis=2)
+
+    return list(function(x))
 
 
 def _inverse(strict: mx.array) -> mx.array:

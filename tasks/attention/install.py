@@ -19,7 +19,7 @@ from mlx_lm.models.gated_delta import compute_g, compute_lower_bound_g
 from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.capped import capped_attention
 from tasks.attention.delta import gated_delta
-from tasks.attention.packed import SegmentMask
+from tasks.attention.packed import PackedCache, SegmentMask
 from tasks.attention.split import split_attention
 from tasks.attention.way import backend, trains_stock
 
@@ -90,6 +90,10 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         mask: Any,
         sinks: mx.array | None = None,
     ) -> mx.array:
+        if isinstance(cache, PackedCache) and cache.row.latent:
+            rotary, shared = cache.rotary(mask)
+            queries = mx.concatenate([queries, (rotary / scale).astype(queries.dtype)], axis=-1)
+            keys, mask = mx.concatenate([keys, shared], axis=-1), SegmentMask(cache.row, None)
         if not isinstance(mask, SegmentMask):
             return stock(queries, keys, values, cache, scale, mask, sinks)
         row, window = mask.row, mask.window

@@ -49,6 +49,7 @@ class PackedRow:
         boundaries: for `split`: per row where segments start, then L.
         longest: no segment that matters is longer; blockwise then skips keys further away.
         grouped: masks are [B, 1, 1, L, L] rather than [B, 1, L, L].
+        latent: the model adds a product of its own to the scores, see `PackedCache.update_and_fetch`.
     """
 
     def __init__(
@@ -57,11 +58,12 @@ class PackedRow:
         segments_BL: mx.array | None,
         dtype: mx.Dtype,
         way: Way,
-        grouped: bool,
+        model: nn.Module,
         boundaries: Sequence[Sequence[int]] | None = None,
         longest: int | None = None,
     ) -> None:
-        self.length, self.segments_BL, self.dtype, self.way, self.grouped = length, segments_BL, dtype, way, grouped
+        self.length, self.segments_BL, self.dtype, self.way = length, segments_BL, dtype, way
+        self.grouped, self.latent = _grouped(model), _latent(model)
         self.boundaries, self.longest = boundaries, longest
         self._masks: dict[tuple[int | None, bool], mx.array] = {}
 
@@ -90,8 +92,12 @@ class PackedCache:
         self.keys: Any = None
         self.values: Any = None
 
-    def make_mask(self, N: int, return_array: bool = False, window_size: int | None = None) -> mx.array | SegmentMask:
+    def make_mask(
+        self, N: int, return_array: bool = False, window_size: int | None = None
+    ) -> mx.array | SegmentMask | None:
         """The mask for N positions. A model that asks for an array does attention by itself, and gets one of bools.
+
+        None for latent attention, which would use it on scores of its own.
 
         Raises:
             ValueError: N is not the length of the packed rows.
@@ -99,16 +105,29 @@ class PackedCache:
         if self.row.length != N:
             raise ValueError(f"the model asks for a mask of {N} positions, the rows have {self.row.length}")
         if return_array:
-            return self.row.mask(window_size, additive=False)
+            return None if self.row.latent else self.row.mask(window_size, additive=False)
         near = window_size is not None and window_size < N
         if self.row.way == "mask" or (self.row.way == "causal" and near and choose_way(N, backend()) == "mask"):
             return self.row.mask(window_size, additive=True)
         return SegmentMask(self.row, window_size)
 
     def update_and_fetch(self, keys: Any, values: Any) -> tuple[Any, Any]:
-        """The same keys and values."""
+        """The same keys and values.
+
+        Latent attention (deepseek_v3 ...) multiplies the rotary part of its queries with the second of the two, the
+        rotary keys [B, 1, L, R], and hands the product [B, H, L, L] to attention as its mask. It gets an identity
+        instead, so that what arrives there is those queries: `rotary` finishes the scores block by block.
+        """
         self.keys, self.values = keys, values
-        return keys, values
+        return keys, mx.eye(_width(values), values.shape[-1], dtype=values.dtype)[
+            None, None
+        ] if self.row.latent else values
+
+    def rotary(self, queries_BHLW: mx.array) -> tuple[mx.array, mx.array]:
+        """The rotary queries, times the scale, and keys of latent attention: [B, H, L, R] and [B, H, L, R]."""
+        B, H, L, _ = queries_BHLW.shape
+        R = self.values.shape[-1]
+        return queries_BHLW[..., :R], mx.broadcast_to(self.values, (B, H, L, R))
 
     def keys_and_values(self) -> tuple[Any, Any]:
         """What the last call brought."""
@@ -170,7 +189,7 @@ def packed_cache(
     """
     if way == "split":
         _check_boundaries(boundaries, segments_BL)
-    row = PackedRow(segments_BL.shape[1], segments_BL, dtype, way, _grouped(model), boundaries, longest)
+    row = PackedRow(segments_BL.shape[1], segments_BL, dtype, way, model, boundaries, longest)
 
     def refuse(stock: Any) -> None:
         raise ModelError(
@@ -193,7 +212,7 @@ def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "c
         >>> str(alone_cache(model, 512, mx.float32)[0].make_mask(512))[:6]
         'causal'
     """
-    row = PackedRow(length, None, dtype, way, _grouped(model))
+    row = PackedRow(length, None, dtype, way, model)
     return [_of(stock, row, 0, lambda _: None) for stock in make_prompt_cache(model)]
 
 
@@ -207,6 +226,18 @@ def _of(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None
 def _grouped(model: nn.Module) -> bool:
     names = GROUPED.get(model_type(model))
     return names is not None and getattr(model.args, names[0]) > getattr(model.args, names[1])
+
+
+def _latent(model: nn.Module) -> bool:
+    """Whether attention is latent in the form that mlx-lm's models share; one that picks keys needs its own scores."""
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    return "embed_q" in names and "indexer" not in names
+
+
+def _width(rotary_B1LR: mx.array) -> int:
+    """Columns of the identity: never L, so that what is not routed cannot be taken for a mask."""
+    L, R = rotary_B1LR.shape[2:]
+    return R + (R == L)
 
 
 def _check_boundaries(boundaries: Sequence[Sequence[int]] | None, segments_BL: mx.array) -> None:

@@ -10,6 +10,7 @@ from tasks.attention.packed import SegmentMask
 from tasks.errors import ModelError
 from tests.attention.families import STARTS, segments_of, tiny
 from tests.attention.test_blockwise import allowed
+from tests.step.test_law import FAMILIES, LATENT
 
 SEGMENTS = segments_of()
 
@@ -39,6 +40,19 @@ def test_grouped_scores_get_a_grouped_mask() -> None:
     assert packed_cache(tiny("gemma2"), SEGMENTS, mx.float32)[0].make_mask(44).shape == (2, 1, 1, 44, 44)
     plain = tiny("gemma2", num_key_value_heads=4)
     assert packed_cache(plain, SEGMENTS, mx.float32)[0].make_mask(44).shape == (2, 1, 44, 44)
+
+
+@pytest.mark.parametrize("length", [44, LATENT["qk_rope_head_dim"]])
+def test_latent_attention_is_told_its_rotary_queries(length: int) -> None:
+    cache = alone_cache(tiny("deepseek_v3", **FAMILIES["deepseek_v3"]), length, mx.float32)[0]
+    assert cache.make_mask(length, return_array=True) is None
+    queries, rotary = mx.random.normal((1, 4, length, 16)), mx.random.normal((1, 1, length, 16))
+    _, given = cache.update_and_fetch(mx.zeros((1, 1, length, 8)), rotary)
+    scores = queries @ given.swapaxes(-1, -2)  # what the model does with them
+    assert scores.shape[-1] not in (1, length)  # no mask could be meant
+    back, keys = cache.rotary(scores)
+    assert mx.array_equal(back, queries)
+    assert mx.array_equal(keys, mx.broadcast_to(rotary, keys.shape))
 
 
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "gpt_oss"])

@@ -36,22 +36,6 @@ PACKED = Packed(tokens=256)
 LORA = (".lora_a", ".lora_b")
 Found = tuple[float, dict[str, np.ndarray]]
 
-FAMILIES: dict[str, dict[str, Any]] = {
-    "qwen3": {},
-    "llama": {},
-    "gemma3_text": {},  # a window shorter than the examples in two layers of three
-    "qwen3_moe": {},
-    "gemma2": {},  # capped scores and logits
-    "gpt_oss": {},  # sinks, windows, experts
-    "cohere2": {
-        "sliding_window": 7,
-        "sliding_window_pattern": 2,
-        "layer_norm_eps": 1e-5,
-        "logit_scale": 0.5,
-        "attention_bias": False,
-        "layer_norm_bias": False,
-    },
-}
 DELTA = {
     "linear_num_value_heads": 4,
     "linear_num_key_heads": 2,
@@ -61,6 +45,31 @@ DELTA = {
 }
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "num_experts_per_token": 2, "moe_intermediate_size": 32}
 LATENT = {"kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16, "v_head_dim": 16}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "qwen3": {},
+    "llama": {},
+    "gemma3_text": {},  # a window shorter than the examples in two layers of three
+    "qwen3_moe": {},
+    "gemma2": {},  # capped scores and logits
+    "gpt_oss": {},  # sinks, windows, experts
+    "deepseek_v3": {  # latent attention, which adds a product of its own to the scores
+        **LATENT,
+        "q_lora_rank": 16,
+        "n_routed_experts": 4,
+        "n_shared_experts": 1,
+        "num_key_value_heads": 4,
+        "first_k_dense_replace": 1,
+        "moe_intermediate_size": 32,
+    },
+    "cohere2": {
+        "sliding_window": 7,
+        "sliding_window_pattern": 2,
+        "layer_norm_eps": 1e-5,
+        "logit_scale": 0.5,
+        "attention_bias": False,
+        "layer_norm_bias": False,
+    },
+}
 LINEAR: dict[
     str, dict[str, Any]
 ] = {  # linear attention, whose state packed examples would share, in every second layer
@@ -198,6 +207,14 @@ def apart(found: Found, expected: Found) -> dict[str, float]:
     return {
         name: float(np.linalg.norm(found[1][name] - grad) / np.linalg.norm(grad)) for name, grad in expected[1].items()
     }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten():
+    """Leaves no model behind, which other tests would count as what they hold."""
+    yield
+    model_of.cache_clear()
+    plain.cache_clear()
 
 
 @pytest.fixture
