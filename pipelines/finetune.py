@@ -31,7 +31,7 @@ from pipelines.report import publish, write_report
 from pipelines.run_dir import OUTPUTS, TOKENS, new_run_dir, open_run, seal
 from pipelines.tokens_page import write_tokens_page
 from pipelines.unfinished import unfinished
-from pipelines.window import within
+from pipelines.window import require_open, within
 from tasks.adapter import base_fingerprint
 from tasks.blas import device
 from tasks.errors import GraftlineError, Interrupted, VerifyError
@@ -40,7 +40,7 @@ from tasks.inject import inject
 from tasks.plan import plan
 from tasks.sink import MakeSink
 from tasks.step import Recipe
-from tasks.tokenize import tokenize
+from tasks.tokenize import tokenize, tokens_of
 from tasks.train import train
 from tasks.verify import verify
 
@@ -100,8 +100,7 @@ def run_stages(
         lift: makes a Prefect task what is to be called.
         watch: sinks of the caller's own, told of each step besides those of the run.
     """
-    going_on = unfinished(run, OUTPUTS / "runs") if run.window and not run.run_dir and run.resume != "never" else None
-    folder, began = going_on or new_run_dir(run, flow_run.id), time.monotonic()
+    folder, began = _going_on(run) or new_run_dir(run, flow_run.id), time.monotonic()
     with within(run.window), open_run(run, folder):
         log.info("running on %s", device())
         cache = lift(tokenize)(run.data, run.model, TOKENS)
@@ -130,6 +129,14 @@ def run_stages(
             run, folder, overrides=overrides, data=cache.fingerprint, model=base_fingerprint(Path(trained.adapter.path))
         )
     return report
+
+
+def _going_on(run: Run) -> Path | None:
+    """The directory of a run that an earlier window left; no question of one that has a directory or no window."""
+    if not run.window or run.run_dir or run.resume == "never":
+        return None
+    require_open(run.window)
+    return unfinished(run, OUTPUTS / "runs", lambda: tokens_of(run.data, run.model, TOKENS).fingerprint)
 
 
 def main(overrides: Sequence[str]) -> None:

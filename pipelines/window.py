@@ -71,6 +71,19 @@ def check_window(text: str) -> str:
     return text
 
 
+def require_open(window: str | None) -> float | None:
+    """When the window closes, in seconds of the epoch; None for no window.
+
+    Raises:
+        Paused: it is not open.
+    """
+    if window is None:
+        return None
+    if (end := Window.parse(window).until(time.time())) is None:
+        raise Paused(f"it is {time.strftime('%H:%M')} here, outside window={window}")
+    return end
+
+
 @contextmanager
 def within(window: str | None) -> Iterator[None]:
     """Lets a block train until the window closes; None lets it train for ever.
@@ -78,12 +91,10 @@ def within(window: str | None) -> Iterator[None]:
     Raises:
         Paused: the window is not open, or it closed while the block trained, which saved a checkpoint first.
     """
-    end = None if window is None else Window.parse(window).until(time.time())
-    if window is None:
+    end = require_open(window)
+    if end is None:
         yield
         return
-    if end is None:
-        raise Paused(f"it is {time.strftime('%H:%M')} here, outside window={window}; nothing was trained")
     try:
         with stop_by(end):
             yield

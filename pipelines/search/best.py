@@ -1,5 +1,6 @@
 """The best adapter: evaluated and verified as the run says, copied out, with the command that makes it again."""
 
+import json
 import logging
 import shlex
 import shutil
@@ -8,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import compose
+import yaml
+
+from pipelines.config import Run, compose, decode
 from pipelines.finetune import run_stages
 from pipelines.gpu_lock import gpu_lock
 from pipelines.search import space
@@ -29,7 +32,7 @@ def command(search: Search, values: space.Values) -> str:
 
 
 def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -> dict[str, Any]:
-    """Evaluates and verifies the adapter of the best trial in full, and copies it to best/.
+    """Makes sure that the adapter of the best trial is evaluated and verified as the run says, and copies it to best/.
 
     Args:
         search: what was searched.
@@ -57,9 +60,9 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
             )
         log.info("the best adapter, of trial %d, is on another machine: %s", number, row["where"])
         return {"adapter": None, "where": row["where"], "command": command(search, row["values"])}
-    placed = [f"run_dir={space.text(str(folder))}", "resume=auto"]
+    run = compose([*changes, f"run_dir={space.text(str(folder))}", "resume=auto"])
     with gpu_lock(search.run.gpu_lock, folder):
-        report = run_stages(compose([*changes, *placed]), changes, lift)
+        report = _done(run, folder) or run_stages(run, changes, lift)
     failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]
     if failed:
         raise VerifyError(f"the best adapter, of trial {number} at {folder}, is not verified: {'; '.join(failed)}")
@@ -80,3 +83,13 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
         raise RunError(f"the copy at {best['adapter']} differs from its manifest: {', '.join(damaged)}")
     log.info("the best adapter, of trial %d, is verified and copied to %s", number, out)
     return best
+
+
+def _done(run: Run, folder: Path) -> dict[str, Any] | None:
+    """The trial's own report, where it was evaluated and verified as the run says and its adapter is what it was."""
+    if not (folder / "manifest.json").exists() or damaged_files(folder / "adapter"):
+        return None
+    was = decode(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+    if (was.evaluate, was.verify) != (run.evaluate, run.verify):
+        return None
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))

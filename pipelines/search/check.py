@@ -117,8 +117,9 @@ def _decoded(overrides: list[str]) -> Run:
 
 
 def _check_study(search: Search) -> None:
+    from pipelines.search.comparable import settings_of
     from pipelines.search.storage import Storage, exists
-    from pipelines.search.study import Study, settings_of
+    from pipelines.search.study import Study
 
     if exists(search.storage):
         Study(search.sweep, settings_of(search.sweep, shaping(search.run)), Storage(search.storage), search.folder)

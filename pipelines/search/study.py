@@ -5,17 +5,17 @@ lease of its own, so that two workers do not both add the last one, and a trial 
 number. Samplers are seeded by trial, so that a worker that was killed draws what it would have drawn.
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipelines.search import space
+from pipelines.search.comparable import check_settings
 from pipelines.search.lease import ADDING, Beat, Lease, Leases
 from pipelines.search.settings import TPE, Grid, Halving, Median, Random, Sweep
 from pipelines.search.storage import Storage
@@ -65,7 +65,7 @@ class Study:
             if earlier is None and self.trials():
                 raise ConfigError(f"the study {sweep.study} holds trials of another tool; give another sweep.study=...")
             check_settings(sweep.study, earlier, settings)
-            self.optuna.set_user_attr(SETTINGS, settings)
+            self.optuna.set_user_attr(SETTINGS, {**(earlier or {}), **settings})
         self.optuna.pruner = make_pruner(sweep)  # Optuna stores none, and prunes by the median unless told
         self.leases = Leases(storage, sweep.study, folder / "workers", grace=sweep.grace)
         self._grid = space.grid(sweep.space) if isinstance(sweep.sampler, Grid) else None
@@ -140,34 +140,6 @@ class Study:
         return Claimed(Trial(self.optuna, trial._trial_id), row is not None, claims)
 
 
-def settings_of(sweep: Sweep, shaping: dict[str, Any]) -> dict[str, str]:
-    """What the values of a study's trials depend on, by dotted key: the space, the objective and the rest of the run.
-
-    Args:
-        sweep: the search.
-        shaping: the settings that shape the adapter of the run that is varied.
-    """
-    searched = {"space": sweep.model_dump(mode="json")["space"], "objective": sweep.objective}
-    flat = _flat({"sweep": {**searched, "direction": sweep.direction}, **shaping})
-    varied = tuple(f"{key}." for key in sweep.space)
-    return {key: value for key, value in flat.items() if not f"{key}.".startswith(varied)}
-
-
-def check_settings(name: str, earlier: dict[str, str] | None, now: dict[str, str]) -> None:
-    """Refuses to go on with a study whose trials would not compare.
-
-    Raises:
-        ConfigError: naming the keys, with both values.
-    """
-    if earlier is None or earlier == now:
-        return
-    changed = [key for key in {*earlier, *now} if earlier.get(key) != now.get(key)]
-    changed.sort(key=lambda key: (not key.startswith("sweep."), key))
-    shown = ", ".join(f"{key} was {earlier.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in changed[:4])
-    more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
-    raise ConfigError(f"the study {name} is of other settings: {shown}{more}; give another sweep.study=...")
-
-
 def make_sampler(sweep: Sweep, number: int) -> optuna.samplers.BaseSampler:
     """The sampler of one trial, seeded by the search and the trial's number."""
     match sweep.sampler:
@@ -192,9 +164,3 @@ def make_pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
 
 def _seed(seed: int, number: int) -> int:
     return int(fingerprint([seed, number], 8), 16)
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    if not isinstance(value, dict) or not value:
-        return {prefix: json.dumps(value)}
-    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}

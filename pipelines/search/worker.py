@@ -14,12 +14,14 @@ from pipelines.folder import make_folder
 from pipelines.gpu_lock import gpu_lock
 from pipelines.resume import shaping
 from pipelines.search import space
+from pipelines.search.comparable import rows_of, settings_of
 from pipelines.search.composed import Search
 from pipelines.search.conclude import conclude
 from pipelines.search.lease import TakenOver
 from pipelines.search.storage import Storage
-from pipelines.search.study import Claimed, Study, settings_of
+from pipelines.search.study import Claimed, Study
 from pipelines.search.trial import Outcome, prepare, record, run_trial
+from pipelines.window import require_open
 from tasks.errors import Interrupted
 from tasks.model.load import shared_base
 
@@ -48,7 +50,9 @@ def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -
     """
     make_folder(search.folder)
     storage = Storage(search.storage)
-    study = Study(search.sweep, settings_of(search.sweep, shaping(search.run)), storage, search.folder)
+    sweep = search.sweep
+    settings = {**settings_of(sweep, shaping(search.run)), **rows_of(search)}
+    study = Study(sweep, settings, storage, search.folder)
     said = False
     try:
         with storage.answering(), study.leases.working():
@@ -63,13 +67,17 @@ def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -
                     time.sleep(POLL)
             study.leases.clear()
             return conclude(search, study, lift)
+    except Interrupted as stopped:
+        where = str(stopped).partition("; the same with")[0]  # which names the directory of a trial
+        raise type(stopped)(f"{where}; the same command goes on with the study {sweep.study}", stopped.signum) from None
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; the same command goes on with the study {search.sweep.study}", 2) from None
+        raise Interrupted(f"stopped; the same command goes on with the study {sweep.study}", 2) from None
 
 
 def _turn(search: Search, study: Study, lift: Callable[[Any], Any], around: Around) -> bool:
     """Runs one trial while it holds the GPU; False where there is none for this worker."""
     with gpu_lock(search.run.gpu_lock, search.folder):
+        require_open(search.run.window)  # before a trial is begun that could not train
         claimed = study.next()
         if claimed is None:
             return False
@@ -98,7 +106,6 @@ def _turn(search: Search, study: Study, lift: Callable[[Any], Any], around: Arou
 @contextmanager
 def _quick_collections() -> Iterator[None]:
     """Lets the collection after each trial pass over what was imported before: 10 ms where it takes 200."""
-    gc.collect()
     gc.freeze()
     try:
         yield

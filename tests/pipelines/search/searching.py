@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.run_dir import shaping
+from pipelines.search.comparable import settings_of
 from pipelines.search.composed import Search, compose_search
 from pipelines.search.storage import Storage
-from pipelines.search.study import Study, settings_of
+from pipelines.search.study import Study
 from tasks.sink import MakeSink, StepMetrics
 
 BASE = ["+sweep=rate_and_rank", "+experiment=quickstart", "train.eval_every=2", "orchestrate=false"]

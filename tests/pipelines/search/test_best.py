@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,20 @@ def test_it_is_verified_in_full_and_copied_and_its_command_makes_the_same_bytes(
     overrides = [*shlex.split(best["command"])[3:], f"run_dir={tmp_path / 'again'}", "verify=quick"]
     assert run_stages(compose(overrides), overrides, _plain)["adapter"]["sha256"] == best["sha256"]
     assert copy_best(search, row, lambda _: pytest.fail("what is done is not done again")) == best
+
+
+def test_what_the_trial_did_in_full_is_not_done_again_unless_its_adapter_changed(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    search = search_in(tmp_path / "sweep", *SHORT, "verify=quick", "evaluate.generate=0")
+    best = copy_best(search, row, lambda _: pytest.fail("the trial did just that"))
+    assert best["checks"] == ["files", "reload_logits", "resave_bytes", "frozen_base"]
+    assert not damaged_files(tmp_path / "sweep" / "best")
+    shutil.rmtree(tmp_path / "sweep" / "best")
+    weights = search.trial_folder(3) / "adapter" / "adapters.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    again = copy_best(search, row, _plain)  # from its last checkpoint
+    assert again["sha256"] == best["sha256"]
 
 
 def test_one_that_does_not_pass_in_full_is_not_copied(

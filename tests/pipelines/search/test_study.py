@@ -6,10 +6,9 @@ import pytest
 from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from pipelines.run_dir import shaping
 from pipelines.search import space
 from pipelines.search.settings import Halving, Median, Unpruned
-from pipelines.search.study import Study, check_settings, make_pruner, settings_of
+from pipelines.search.study import Study, make_pruner
 from tasks.errors import ConfigError
 from tests.pipelines.search.searching import search_in, study_of
 
@@ -125,15 +124,6 @@ def test_a_study_of_another_tool_is_left_alone(tmp_path: Path) -> None:
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     with pytest.raises(ConfigError, match="holds trials of another tool"):
         study_of(search_in(tmp_path))
-
-
-def test_settings_leave_out_what_is_varied(tmp_path: Path) -> None:
-    search = search_in(tmp_path)
-    settings = settings_of(search.sweep, shaping(search.run))
-    assert "optim.lr" not in settings
-    assert "lora.rank" not in settings
-    assert settings["optim.weight_decay"] == "0.0"
-    check_settings("s", settings, settings)
 
 
 def test_the_pruner_is_the_searchs(tmp_path: Path) -> None:

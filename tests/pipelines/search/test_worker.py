@@ -17,7 +17,7 @@ import pipelines.search.trial as trial_module
 import pipelines.search.worker as module
 from pipelines.search.found import trials
 from pipelines.search.worker import work
-from tasks.errors import Interrupted
+from tasks.errors import Interrupted, Paused
 from tests.pipelines.search.searching import search_in, stand_in, study_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -158,7 +158,7 @@ def test_memory_does_not_grow_from_trial_to_trial(tmp_path: Path, monkeypatch: p
     from tests.pipelines.conftest import QUICK
 
     monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
-    for name in ("finetune", "would_fit"):
+    for name in ("finetune", "would_fit", "search.comparable"):
         monkeypatch.setattr(f"pipelines.{name}.TOKENS", tmp_path / "tokens")
     monkeypatch.setattr(module, "conclude", lambda *_: {})
     held, turn = list[int](), module._turn
@@ -179,3 +179,55 @@ def test_memory_does_not_grow_from_trial_to_trial(tmp_path: Path, monkeypatch: p
     assert len(held) == len(peaks) == 4
     assert len({*held}) == 1
     assert max(peaks) < 1.02 * min(peaks)  # by how far the queue ran ahead: 0.7 % has been seen
+
+
+@pytest.mark.flow
+def test_night_after_night_it_goes_on_to_its_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    import pipelines.window
+    import tasks.checkpoint.interrupt
+    from tasks.sink import Jsonl
+    from tests.pipelines.conftest import QUICK
+
+    for name in ("finetune", "would_fit", "search.comparable"):
+        monkeypatch.setattr(f"pipelines.{name}.TOKENS", tmp_path / "tokens")
+    monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
+    monkeypatch.setattr(module, "conclude", lambda *_: {"done": True})
+    ahead, steps, write = 0.0, 0, Jsonl.write
+    clock = SimpleNamespace(time=lambda: time.time() + ahead, strftime=time.strftime)
+    for each in (pipelines.window, tasks.checkpoint.interrupt):
+        monkeypatch.setattr(each, "time", clock)
+
+    def write_till_morning(self: Jsonl, metrics: Any) -> None:
+        nonlocal ahead, steps
+        write(self, metrics)
+        steps += 1
+        ahead = 7200.0 if steps in (3, 10, 12) else ahead  # in mid-trial, and on the last step of the second
+
+    hours = [time.strftime("%H:%M:%S", time.gmtime(time.time() + seconds)) for seconds in (-3600, 3600)]
+    short = [o for o in QUICK if not o.startswith(("+experiment=", "train.steps="))]
+    total = ("train.steps=5", "sinks=[jsonl]", "sweep.budget.trials=3", "sweep.pruner=none", "evaluate.generate=0")
+    search = search_in(tmp_path / "nights", *short, *total, f"window={'-'.join(hours)} UTC")
+    said = list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(Jsonl, "write", write_till_morning)
+        for _ in range(12):
+            ahead = 0.0
+            try:
+                assert work(search, lambda stage: stage.fn) == {"done": True}
+                break
+            except Paused as paused:
+                said.append(str(paused))
+                ahead = 7200.0
+                with pytest.raises(
+                    Paused, match=r"^it is .* outside window=.*; the same command goes on with the study"
+                ):
+                    work(search, lambda stage: stage.fn)
+    assert len(said) == 3
+    assert all(line.endswith("; the same command goes on with the study test") for line in said)
+    assert all("has closed: stopped after step" in line for line in said)
+    work(search_in(tmp_path / "day", *short, *total), lambda stage: stage.fn)
+    nights, day = (_told(tmp_path / name, *short, *total) for name in ("nights", "day"))
+    assert nights == day
+    assert [row[:2] for row in nights] == [(number, "complete") for number in range(3)]
