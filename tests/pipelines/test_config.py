@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.config import CONF, EXPERIMENTS, Run, compose, compose_plain, decode, lenient
+from pipelines.config import CONF, EXPERIMENTS, Run, compose, compose_plain, compose_variant, decode, lenient
 from tasks.errors import ConfigError
 
 GIVEN = ["data.train=rows.jsonl"]
@@ -17,6 +17,30 @@ def test_every_experiment_composes_and_decodes(name: str) -> None:
     run = compose([f"+experiment={name}"])
     assert run.name == name
     assert compose([f"+experiment={name}"]) == run
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["lora.rank=4", "optim.lr=3e-05", "lora.targets=[q_proj]", "data.max_tokens=null", "run_dir='/a b,c'"],
+        ["lora=rslora", "lora.rank=16", "batch=packed", "batch.tokens=128"],
+        ["train.steps=7", "lora.rank=4", "lora.rank=5"],
+    ],
+)
+def test_a_variant_is_what_composing_gives(values: list[str]) -> None:
+    base = ["+experiment=quickstart", "lora.alpha=${lora.rank}", "verify=quick"]
+    for _ in range(2):
+        assert compose_variant(base, values) == compose([*base, *values])
+    assert compose_variant(base, []) == compose(base), "what others share is left as it was"
+
+
+@pytest.mark.parametrize("wrong", ["lora.rnk=4", "lora.rank=abc", "lorra.rank=4", "lora=nope", "lora.rank.deep=4"])
+def test_a_wrong_variant_is_said_as_composing_says_it(wrong: str) -> None:
+    with pytest.raises(ConfigError) as said:
+        compose([*GIVEN, wrong])
+    with pytest.raises(ConfigError) as found:
+        compose_variant(GIVEN, [wrong])
+    assert str(found.value) == str(said.value)
 
 
 OTHERS = ("experiment", "schedule", "sweep")  # not keys of a run
