@@ -4,18 +4,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy as sa
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from tasks.errors import ConfigError, RunError
 
 Found = TypeVar("Found")
 FAILURES = (SQLAlchemyError, StorageInternalError)
 """What a storage that does not answer raises."""
+TRIES = 10
+"""Of making the tables, beside other workers that start at the same moment."""
 
 
 class Storage:
@@ -44,8 +46,7 @@ class Storage:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with self.answering():
             try:
-                rendered = address.render_as_string(hide_password=False)
-                self.rdb = optuna.storages.RDBStorage(rendered, engine_kwargs=options)
+                self.rdb = _opened(address.render_as_string(hide_password=False), options)
             except ImportError:
                 raise ConfigError(
                     f"sweep.storage={self.name}: the driver {address.get_driver_name()} is not installed; "
@@ -101,6 +102,26 @@ class Storage:
             return (found := (self._file or Path()).stat()).st_dev, found.st_ino
         except OSError:
             return None
+
+
+def _opened(url: str, options: dict[str, Any]) -> optuna.storages.RDBStorage:
+    """Optuna's storage, its tables made where there are none; begun again where another worker makes them meanwhile."""
+    for _ in range(TRIES):
+        try:
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
+        except FAILURES as error:
+            if not _made_meanwhile(error):
+                raise
+        time.sleep(0.2)
+    return optuna.storages.RDBStorage(url, engine_kwargs=options)
+
+
+def _made_meanwhile(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, IntegrityError) or "already exists" in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def check_address(url: str) -> None:

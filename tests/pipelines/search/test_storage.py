@@ -1,5 +1,7 @@
 """The storage: which addresses there are, and one line when it does not answer."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,15 @@ def test_patience_ends(tmp_path: Path) -> None:
     storage = Storage(f"sqlite:///{tmp_path / 'study.db'}", patience=0)
     with pytest.raises(RunError, match=r"does not answer: .*the server closed the connection"):
         storage.patiently(ask)
+
+
+def test_workers_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
+    for n in range(3):
+        url, together = f"sqlite:///{tmp_path}/study{n}.db", threading.Barrier(6)
+
+        def opened(_: int, url: str = url, together: threading.Barrier = together) -> str:
+            together.wait()
+            return Storage(url).rdb.get_current_version()
+
+        with ThreadPoolExecutor(6) as workers:
+            assert len({*workers.map(opened, range(6))}) == 1
