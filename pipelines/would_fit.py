@@ -31,7 +31,8 @@ class Fits(Record):
 
     Attributes:
         fits: within the budget, or something that memory=auto may choose is.
-        peak_bytes: what training would hold, of what is chosen where something is.
+        peak_bytes: what training would hold, of what is chosen where something is; at least, where the weights alone
+            are more than the budget.
         budget_bytes: the most that it may.
     """
 
@@ -43,12 +44,15 @@ class Fits(Record):
 def would_fit(run: Run) -> Fits:
     """Whether the training of a run keeps to its budget; no weight is read, and known rows are not tokenized again.
 
-    The first question about a model, its rows and a rank takes about a second; one that differs in what does not
-    shape memory (rates, steps, seeds) takes milliseconds.
+    Milliseconds, once the rows are tokenized, for a run that differs from one asked before in what does not shape
+    memory (rates, steps, seeds, alpha, how much dropout), and for one whose weights alone are too much; a second or
+    two for another rank, layout or way of spending memory, the first time.
     """
     cache = tokenize.fn(run.data, run.model, TOKENS)
     demand, recipe = _demand(cache, run.model, run.lora), recipe_of(run)
     budget = run.memory.budget
+    if demand.least > budget:
+        return Fits(fits=False, peak_bytes=demand.least, budget_bytes=budget)
     if run.memory.auto:
         weighed = fastest(recipe, demand.longest, demand.quantized, demand.bytes, budget)
         if weighed and weighed[-1].fits:
@@ -81,8 +85,8 @@ def recipe_of(run: Run) -> Recipe:
 
 def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:
     """The demand of a model with such an adapter on such rows, kept for the next question."""
-    plain = rule.model_dump_json(exclude={"alpha"})
-    key = f"{cache.fingerprint} {model.model_dump_json()} {plain}"
+    plain = rule.model_dump_json(exclude={"alpha", "dropout"})
+    key = f"{cache.fingerprint} {model.model_dump_json()} {plain} {rule.dropout > 0}"
     if key not in _KNOWN:
         if len(_KNOWN) >= MOST:
             _KNOWN.pop(next(iter(_KNOWN)))

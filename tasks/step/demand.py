@@ -8,6 +8,7 @@ import mlx.nn as nn
 from tasks.batch import Rows, epoch_batches, heaviest
 from tasks.batch.batch import Batch, positions
 from tasks.memory import GB, Parts, begin_peak, limits
+from tasks.memory.parts import COPIES
 from tasks.model.dense import QUANTIZED, dense_base
 from tasks.model.head import find_head
 from tasks.step.fitting import Changes, changed, fastest, singles
@@ -36,6 +37,9 @@ class Demand:
     Args:
         model: the base with the adapter attached, its arrays lazy.
         rows: what is trained on.
+
+    Attributes:
+        least: bytes that any training holds: the weights, the adapter and the optimizer's state.
     """
 
     def __init__(self, model: nn.Module, rows: Rows):
@@ -43,11 +47,17 @@ class Demand:
         self._heaviest: dict[str, list[Batch]] = {}
         self.longest = max(map(positions, rows.lengths.tolist()), default=1)
         self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
+        masters, whole = (
+            sum(array.nbytes for array in named(tree).values())
+            for tree in (model.trainable_parameters(), model.parameters())
+        )
+        self.least = whole + COPIES * masters
         self.packable = 0 if self.quantized else _packable(model)
 
     def parts(self, recipe: Recipe) -> Parts:
         """The predicted peak of a recipe for this model's adapter, in parts."""
-        shaped = recipe.model_dump_json(include=SHAPING)
+        train = recipe.train.model_copy(update={"accumulate": min(recipe.train.accumulate, WINDOW)})
+        shaped = recipe.model_copy(update={"train": train}).model_dump_json(include=SHAPING)
         if shaped not in self._told:
             self._told[shaped] = footprint(
                 self._model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
