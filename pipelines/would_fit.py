@@ -7,19 +7,23 @@ from pydantic import Field
 from pipelines.config import Run
 from pipelines.run_dir import TOKENS
 from tasks.artifact import Record
+from tasks.data import TokenCache
 from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import attach
+from tasks.model import Model
 from tasks.model.family import select_projections
 from tasks.model.load import load_base
 from tasks.step import Recipe
-from tasks.step.demand import SHAPING, Demand, identity
+from tasks.step.demand import Demand, identity
 from tasks.step.fitting import RECOMPUTE, fastest
 from tasks.step.longest import longest_row
 from tasks.tokenize import tokens_of
 
-_KNOWN: dict[str, "Fits"] = {}
-"""What was answered in this process: a sweep asks the same again and again."""
+MOST = 32
+"""Demands that are kept: a sweep asks the same again and again."""
+
+_KNOWN: dict[str, Demand] = {}
 
 
 class Fits(Record):
@@ -27,7 +31,8 @@ class Fits(Record):
 
     Attributes:
         fits: within the budget, or something that memory=auto may choose is.
-        peak_bytes: what training would hold, of what is chosen where something is.
+        peak_bytes: what training would hold, of what is chosen where something is; at least, where the weights alone
+            are more than the budget.
         budget_bytes: the most that it may.
     """
 
@@ -39,16 +44,21 @@ class Fits(Record):
 def would_fit(run: Run) -> Fits:
     """Whether the training of a run keeps to its budget; no weight is read, and known rows are not tokenized again.
 
-    The first question about a model, its rows and a rank takes about a second; one that differs in what does not
-    shape memory (rates, steps) takes milliseconds. The plan of the run then goes by the same prediction.
+    Milliseconds, once the rows are tokenized, for a run that differs from one asked before in what does not shape
+    memory (rates, steps, alpha, how much dropout), and for one whose weights alone are too much; a second or
+    two for another rank, layout or way of spending memory, the first time.
     """
-    cache, recipe = tokens_of(run.data, run.model, TOKENS), recipe_of(run)
-    of = identity(cache, run.model, run.lora)
-    key = f"{of} {recipe.model_dump_json(include=SHAPING)}"
-    if key not in _KNOWN:
-        demand = Demand(_adapted(load_base(run.model).model, run.lora), cache.split("train"), of)
-        _KNOWN[key] = _weighed(demand, recipe)
-    return _KNOWN[key]
+    cache = tokens_of(run.data, run.model, TOKENS)
+    demand, recipe = _demand(cache, run.model, run.lora), recipe_of(run)
+    budget = run.memory.budget
+    if demand.least > budget:
+        return Fits(fits=False, peak_bytes=demand.least, budget_bytes=budget)
+    if run.memory.auto:
+        weighed = fastest(recipe, demand.longest, demand.quantized, demand.bytes, budget)
+        if weighed and weighed[-1].fits:
+            return Fits(fits=True, peak_bytes=weighed[-1].peak_bytes, budget_bytes=budget)
+    peak = demand.bytes(recipe)
+    return Fits(fits=peak <= budget, peak_bytes=peak, budget_bytes=budget)
 
 
 def longest_rows(run: Run) -> dict[str, int]:
@@ -68,19 +78,19 @@ def longest_rows(run: Run) -> dict[str, int]:
 
 
 def recipe_of(run: Run) -> Recipe:
-    """A run's recipe, for what shapes memory: the number of steps does not."""
+    """A run's recipe, for what shapes memory: the seed and the number of steps do not."""
     settings: dict[str, Any] = {"rule": run.lora, "layout": run.batch, "loss": run.loss, "optim": run.optim}
-    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=run.seed)
+    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=0)
 
 
-def _weighed(demand: Demand, recipe: Recipe) -> Fits:
-    budget = recipe.memory.budget
-    if recipe.memory.auto:
-        weighed = fastest(recipe, demand.longest, demand.quantized, demand.bytes, budget)
-        if weighed and weighed[-1].fits:
-            return Fits(fits=True, peak_bytes=weighed[-1].peak_bytes, budget_bytes=budget)
-    peak = demand.bytes(recipe)
-    return Fits(fits=peak <= budget, peak_bytes=peak, budget_bytes=budget)
+def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:
+    """The demand of a model with such an adapter on such rows, kept for the next question."""
+    of = identity(cache, model, rule)
+    if of not in _KNOWN:
+        if len(_KNOWN) >= MOST:
+            _KNOWN.pop(next(iter(_KNOWN)))
+        _KNOWN[of] = Demand(_adapted(load_base(model).model, rule), cache.split("train"), of)
+    return _KNOWN[of]
 
 
 def _adapted(model: Any, rule: LoRA | RsLoRA) -> Any:

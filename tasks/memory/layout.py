@@ -50,10 +50,15 @@ class Written(NamedTuple):
 
 
 class Layout:
-    """The strides of the arrays of a graph, found operation by operation, in the order of evaluation."""
+    """The strides of the arrays of a graph, found operation by operation, in the order of evaluation.
 
-    def __init__(self, graph: Graph):
-        self._arrays = graph.arrays
+    Args:
+        graph: whose arrays they are.
+        sums: whether a product is summed onto what it is added to, in that one's buffer: so on a CPU.
+    """
+
+    def __init__(self, graph: Graph, *, sums: bool):
+        self._arrays, self._sums = graph.arrays, sums
         self._strides = [row_strides(array.shape) for array in graph.arrays]
 
     def views(self, op: Op) -> list[int] | None:
@@ -101,7 +106,7 @@ class Layout:
             return [self._like(op.outputs[0], op.inputs[:1])] if self.contiguous(op.inputs[0]) else whole
         if op.name in UPDATES:
             return [Written(whole[0].nbytes, op.inputs[:1])]
-        if op.name == "AddMM":  # what is added is copied first, and the product summed onto it
+        if op.name == "AddMM" and self._sums:  # what is added is copied first, and the product summed onto it
             added = op.inputs[2]
             return [Written(whole[0].nbytes, (added,) if self.row_contiguous(added) else ())]
         if op.name not in BINARY:

@@ -24,16 +24,18 @@ class Queue(NamedTuple):
         elements: that the operations of a group read, together, at most; None has no such bound.
         views: whether an operation without a kernel of its own counts too.
         waiting: groups that wait, beside the one that is open.
+        sums: whether a product is summed onto what it is added to, in that one's buffer.
     """
 
     size: int
     elements: int | None = None
     views: bool = False
     waiting: int = WAITING
+    sums: bool = False
 
 
 QUEUES = {
-    "cpu": Queue(size=10, views=True, waiting=WAITING + UNSURE),
+    "cpu": Queue(size=10, views=True, waiting=WAITING + UNSURE, sums=True),
     "cuda": Queue(size=100, elements=1000 << 20),
     "metal": Queue(size=50, elements=50 << 20),
 }
@@ -53,4 +55,4 @@ def queue_of(backend: str) -> Queue:
         return queue
     size = int(os.environ.get("MLX_MAX_OPS_PER_BUFFER", queue.size))
     elements = int(os.environ.get("MLX_MAX_MB_PER_BUFFER", (queue.elements or 0) >> 20)) << 20
-    return Queue(size=size, elements=elements)
+    return queue._replace(size=size, elements=elements)

@@ -69,7 +69,7 @@ class _Run:
         self.size = [0] * n  # bytes of each buffer, 0 once freed
         self.arrays = [0] * n  # arrays on each buffer that something still wants
         self.queued = [0] * n  # operations in the queue that hold each buffer
-        self.layout = Layout(graph)
+        self.layout = Layout(graph, sums=queue.sums)
         self.wanted = [0] * n
         for op in self.order:
             for at in op.inputs:
@@ -126,7 +126,7 @@ class _Run:
             fresh = [self._write(at, written) for at, written in zip(op.outputs, self.layout.written(op), strict=True)]
             temporary = self.layout.temporary(op)
             self.now += sum(temporary)
-            dispatches = _dispatches(op, copies=fresh[0]) + len(temporary) + self.policy.views
+            dispatches = self._dispatches(op, copies=fresh[0]) + len(temporary) + self.policy.views
         for made in op.outputs:
             self.arrays[self.buffer[made]] += 1
         own = self.buffer[op.outputs[0]]
@@ -162,6 +162,12 @@ class _Run:
         if self.count > self.policy.size or self.elements > self.policy.elements:
             self.group, self.count, self.elements = self.group + 1, 0, 0
 
+    def _dispatches(self, op: Op, *, copies: bool) -> int:
+        """The kernels of an operation that writes: into a buffer of its own, or into an input's."""
+        if op.name == "Concatenate":
+            return len(op.inputs)
+        return 1 + (copies and (op.name in UPDATES or (op.name == "AddMM" and self.policy.sums)))
+
     def _release(self, op: Op) -> None:
         """Lets go of what the operation read last, and of what the queue has behind it."""
         while self.queue and self.queue[0][0] < self.group - self.policy.waiting:
@@ -187,13 +193,6 @@ class _Run:
         if self.arrays[buffer] == 0 and self.queued[buffer] == 0 and self.size[buffer]:
             self.now -= self.size[buffer]
             self.size[buffer] = 0
-
-
-def _dispatches(op: Op, *, copies: bool) -> int:
-    """The kernels of an operation that writes: into a buffer of its own, or into an input's."""
-    if op.name == "Concatenate":
-        return len(op.inputs)
-    return 1 + (copies and (op.name in UPDATES or op.name == "AddMM"))
 
 
 def ordered(graph: Graph) -> list[Op]:

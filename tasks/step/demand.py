@@ -11,6 +11,7 @@ from tasks.batch.batch import Batch, positions
 from tasks.data import TokenCache
 from tasks.lora import LoRA, RsLoRA
 from tasks.memory import GB, Parts, begin_peak, limits
+from tasks.memory.parts import COPIES
 from tasks.model import Model
 from tasks.model.dense import QUANTIZED, dense_base
 from tasks.model.head import find_head
@@ -45,6 +46,9 @@ class Demand:
         model: the base with the adapter attached, its arrays lazy.
         rows: what is trained on.
         of: what identifies both, as `identity` gives it; None tells nothing to others of this process.
+
+    Attributes:
+        least: bytes that any training holds: the weights, the adapter and the optimizer's state.
     """
 
     def __init__(self, model: nn.Module, rows: Rows, of: str | None = None):
@@ -53,11 +57,17 @@ class Demand:
         self._heaviest: dict[str, list[Batch]] = {}
         self.longest = max(map(positions, rows.lengths.tolist()), default=1)
         self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
+        masters, whole = (
+            sum(array.nbytes for array in named(tree).values())
+            for tree in (model.trainable_parameters(), model.parameters())
+        )
+        self.least = whole + COPIES * masters
         self.packable = 0 if self.quantized else _packable(model)
 
     def parts(self, recipe: Recipe) -> Parts:
         """The predicted peak of a recipe for this model's adapter, in parts."""
-        shaped = f"{self._of} {recipe.model_dump_json(include=SHAPING)}"
+        train = recipe.train.model_copy(update={"accumulate": min(recipe.train.accumulate, WINDOW)})
+        shaped = f"{self._of} {recipe.model_copy(update={'train': train}).model_dump_json(include=SHAPING)}"
         if shaped not in self._told:
             self._told[shaped] = footprint(
                 self._model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
@@ -101,7 +111,8 @@ class Demand:
 
 def identity(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> str:
     """What identifies a base with an adapter and the rows it is trained on, for what shapes memory."""
-    return fingerprint([cache.fingerprint, model, rule.model_dump(mode="json", exclude={"kind", "alpha"})])
+    shaping = rule.model_dump(mode="json", exclude={"kind", "alpha", "dropout"})
+    return fingerprint([cache.fingerprint, model, shaping, rule.dropout > 0])
 
 
 def refusal(demand: Demand, asked: Recipe) -> str:

@@ -54,6 +54,15 @@ def test_asked_again_it_takes_no_time(quick: Quick, monkeypatch: pytest.MonkeyPa
     assert time.perf_counter() - began < 60  # what it spares is told by the two above
 
 
+def test_what_is_decided_by_less_than_a_graph_needs_none(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropout = would_fit(compose(quick("lora.dropout=0.1", "train.accumulate=2")))
+    monkeypatch.setattr("tasks.step.demand.footprint", lambda *_, **__: pytest.fail("told again"))
+    assert would_fit(compose(quick("lora.dropout=0.3", "train.accumulate=8", "lora.alpha=2"))) == dropout
+    small = would_fit(compose(quick("memory.limit_gb=0.0001", "lora.rank=3", "memory.auto=true")))
+    assert not small.fits
+    assert small.peak_bytes > small.budget_bytes
+
+
 def test_the_longest_row_of_a_budget(quick: Quick) -> None:
     small, large = (longest_rows(compose(quick(f"memory.limit_gb={gb}"))) for gb in (0.006, 0.05))
     assert set(small) == set(large) == {"none", "attention", "mlp", "2", "4", "all"}
