@@ -110,7 +110,8 @@ def plan(
         probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
 
     Raises:
-        ConfigError: the warm-up is longer than the run, or training needs more memory than the budget.
+        ConfigError: the warm-up is longer than the run, one step takes more than the epochs asked for, or training
+            needs more memory than the budget.
         DataError: a token id or a length that the model cannot take, or no row is held out.
         TargetError: a target that no projection answers to.
     """
@@ -132,6 +133,7 @@ def plan(
         recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None, probe=probe)
     layout, train = recipe.layout, recipe.train
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
+    _check_accumulation(train, batches)
     steps = train.total_steps(batches)
     optim.rate(0, steps)
     parts, probed = demand.parts(recipe), demand.measured(recipe) if probe else None
@@ -207,6 +209,21 @@ def _agreed(
         return layout
     log.warning("the %s model cannot keep packed examples apart; going on with batch=bucketed", model_type(base.model))
     return Bucketed(tokens=layout.tokens * layout.size)
+
+
+def _check_accumulation(train: Train, batches: int) -> None:
+    """One step that is longer than the run would train on more than was asked for, and say nothing."""
+    epochs = 1.0 if train.epochs is None else train.epochs
+    per_step = train.accumulate / batches
+    if train.steps is not None and per_step > 1:
+        log.warning(
+            "train.accumulate=%d: each step goes over the %d batches %.3g times", train.accumulate, batches, per_step
+        )
+    elif train.steps is None and per_step > max(epochs, 1):
+        raise ConfigError(
+            f"train.accumulate is {train.accumulate}, an epoch has {batches} batches: one step would take "
+            f"{per_step:.3g} epochs, {epochs:g} asked for; set train.accumulate to {batches} or less, or train.steps"
+        )
 
 
 def _check_fits(cache: TokenCache, config: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tasks.artifact import Record
 from tasks.batch import Bucketed, Packed, Padded
+from tasks.errors import ConfigError
 from tasks.step.recipe import Recipe
 
 RECOMPUTE = {"none": 0.0, "attention": 0.12, "mlp": 0.2, 4: 0.08, 2: 0.17, "all": 0.33}
@@ -71,7 +72,10 @@ def fastest(recipe: Recipe, longest: int, quantized: bool, hold: Callable[[Recip
             least[halvings] = hold(changed(recipe, leanest[2])) <= budget
         if not least[halvings]:
             continue
-        peak = hold(changed(recipe, changes))
+        try:
+            peak = hold(changed(recipe, changes))
+        except ConfigError:  # the family's blocks have no such part to recompute
+            continue
         weighed.append(Option(changes=changes, peak_bytes=peak, cost=round(1 + cost, 3), fits=peak <= budget))
         if peak <= budget:
             break

@@ -1,4 +1,6 @@
-"""Rows for benchmarks: chat-like lengths, random ids, the second half of each row supervised."""
+"""Rows for benchmarks: chat-like lengths or those of real rows, random ids, the end of each row supervised."""
+
+import argparse
 
 import numpy as np
 
@@ -10,10 +12,12 @@ class BenchRows:
         lengths: tokens of each row, at least 2.
         vocabulary: ids are drawn from [0, vocabulary).
         seed: of the ids.
+        offsets: the first supervised token of each row; None for the middle one.
     """
 
-    def __init__(self, lengths: np.ndarray, vocabulary: int, seed: int = 0):
+    def __init__(self, lengths: np.ndarray, vocabulary: int, seed: int = 0, offsets: np.ndarray | None = None):
         self._lengths = np.asarray(lengths, np.int64)
+        self._offsets = self._lengths // 2 if offsets is None else np.asarray(offsets, np.int64)
         draw = np.random.default_rng([seed, 1])
         self._ids = [draw.integers(0, vocabulary, n).astype(np.int32) for n in self._lengths.tolist()]
 
@@ -36,12 +40,12 @@ class BenchRows:
 
     def offset(self, index: int) -> int:
         """The first supervised token of a row."""
-        return int(self._lengths[index]) // 2
+        return int(self._offsets[index])
 
     def first(self, count: int) -> "BenchRows":
         """The first rows alone."""
         part = object.__new__(BenchRows)
-        part._lengths, part._ids = self._lengths[:count], self._ids[:count]
+        part._lengths, part._ids, part._offsets = self._lengths[:count], self._ids[:count], self._offsets[:count]
         return part
 
 
@@ -60,3 +64,23 @@ def chat_rows(count: int, vocabulary: int, *, seed: int = 0, longest: int = 2048
 def even_rows(count: int, length: int, vocabulary: int, *, seed: int = 0) -> BenchRows:
     """Rows of one length."""
     return BenchRows(np.full(count, length), vocabulary, seed)
+
+
+def real_rows(path: str, count: int, vocabulary: int, *, seed: int = 0) -> BenchRows:
+    """Rows as long as `count` ones, drawn without repeats, of a file that `tests.bench.lengths` printed."""
+    told = np.loadtxt(path, dtype=np.int64, ndmin=2)
+    drawn = told[np.sort(np.random.default_rng([seed, 2]).permutation(len(told))[:count])]
+    return BenchRows(drawn[:, 0], vocabulary, seed, drawn[:, 1])
+
+
+def add_rows(parser: argparse.ArgumentParser, count: int) -> None:
+    """The options that say which rows are trained on."""
+    parser.add_argument("--rows", type=int, default=count)
+    parser.add_argument("--lengths", default=None, help="a file of tests.bench.lengths; else chat-like lengths")
+
+
+def rows_of(given: argparse.Namespace, vocabulary: int) -> BenchRows:
+    """The rows that the options of `add_rows` ask for."""
+    if given.lengths is not None:
+        return real_rows(given.lengths, given.rows, vocabulary)
+    return chat_rows(given.rows, vocabulary)

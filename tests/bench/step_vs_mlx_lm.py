@@ -12,7 +12,7 @@ from tasks.batch import Packed
 from tasks.memory import Memory, limits
 from tests.bench.ours import Ours, peak, reset_peak, resident
 from tests.bench.report import show, side
-from tests.bench.rows import chat_rows, even_rows
+from tests.bench.rows import add_rows, even_rows, rows_of
 from tests.bench.shapes import adapted, frozen_model, twin
 from tests.bench.theirs import Theirs
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="starter", help="0.6b, 8b or tiny (random weights), starter, or a folder")
     parser.add_argument("--bits", type=int, default=None)
-    parser.add_argument("--rows", type=int, default=64)
+    add_rows(parser, 64)
     parser.add_argument("--even", type=int, default=None, help="rows of exactly this many tokens")
     parser.add_argument("--batch", type=int, default=8, help="mlx_lm's rows a batch")
     parser.add_argument("--tokens", type=int, default=2048, help="positions of our packed rows")
@@ -36,7 +36,7 @@ def main() -> None:
 
     base = frozen_model(given.model, bits=given.bits)
     vocabulary = base.args.vocab_size  # type: ignore[union-attr]
-    rows = even_rows(given.rows, given.even, vocabulary) if given.even else chat_rows(given.rows, vocabulary)
+    rows = even_rows(given.rows, given.even, vocabulary) if given.even else rows_of(given, vocabulary)
     check = rows.first(given.check)
     theirs = Theirs(twin(base, given.model, given.bits), rows, given.batch)
     model = adapted(base)

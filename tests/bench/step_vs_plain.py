@@ -11,7 +11,7 @@ from tasks.batch import Packed, Padded
 from tests.bench.interleave import interleave
 from tests.bench.ours import Ours
 from tests.bench.report import show
-from tests.bench.rows import chat_rows
+from tests.bench.rows import add_rows, rows_of
 from tests.bench.shapes import adapted, frozen_model
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="starter", help="0.6b, 8b or tiny (random weights), starter, or a folder")
     parser.add_argument("--bits", type=int, default=None)
-    parser.add_argument("--rows", type=int, default=64)
+    add_rows(parser, 64)
     parser.add_argument("--batch", type=int, default=8, help="rows of a padded batch")
     parser.add_argument("--tokens", type=int, default=2048, help="positions of a packed row")
     parser.add_argument("--size", type=int, default=1, help="packed rows a step")
@@ -28,7 +28,7 @@ def main() -> None:
     given = parser.parse_args()
 
     model = adapted(frozen_model(given.model, bits=given.bits))
-    rows = chat_rows(given.rows, model.args.vocab_size)  # type: ignore[union-attr]
+    rows = rows_of(given, model.args.vocab_size)  # type: ignore[union-attr]
     sides = {
         f"plain: padded {given.batch}, all logits, eager": Ours(
             model, rows, Padded(size=given.batch), chunk=None, compile=False

@@ -12,7 +12,7 @@ from tasks.batch import Packed, Padded
 from tests.bench.interleave import interleave
 from tests.bench.ours import Ours
 from tests.bench.report import show
-from tests.bench.rows import chat_rows
+from tests.bench.rows import add_rows, rows_of
 from tests.bench.shapes import adapted, frozen_model
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="0.6b", help="0.6b, 8b or tiny: random weights")
-    parser.add_argument("--rows", type=int, default=130)
+    add_rows(parser, 130)
     parser.add_argument("--tokens", type=int, default=2048, help="positions of a packed row")
     parser.add_argument("--size", type=int, default=4, help="packed rows a step")
     parser.add_argument("--ours", type=int, nargs="*", default=[2048], help="our rows' positions, as many a step")
@@ -35,7 +35,7 @@ def main() -> None:
     from tests.bench.torch_side import TorchSide, peft_model
 
     base = frozen_model(given.model)
-    rows = chat_rows(given.rows, base.args.vocab_size)  # type: ignore[union-attr]
+    rows = rows_of(given, base.args.vocab_size)  # type: ignore[union-attr]
     peft = peft_model(given.model, base, masters=given.masters)
     model = adapted(base)
     budget = given.tokens * given.size

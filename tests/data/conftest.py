@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from tasks.data.formats import parse_row
+from tasks.data.render import Rendered, render
+from tasks.data.template import Template
 from tests.data.families import SPECIALS, TEMPLATES
 
 
@@ -30,6 +33,17 @@ def tokenizer_of() -> Callable[[str | None], Any]:
     """The byte tokenizer with a template of families.TEMPLATES, or without one."""
     made = {name: byte_tokenizer(text) for name, text in [*TEMPLATES.items(), (None, None)]}
     return lambda name: made[name]
+
+
+@pytest.fixture
+def rendered(tokenizer_of: Callable) -> Callable[..., Rendered]:
+    """A conversation as a template of this text renders it, its assistant supervised."""
+
+    def run(text: str, messages: list[dict[str, Any]], **row: Any) -> Rendered:
+        template = Template(tokenizer_of(None), text, {})
+        return render(parse_row({"messages": messages, **row}), template, "assistant")
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -63,3 +63,11 @@ SPECIALS = [
     *("<|return|>", "<start_of_turn>", "<end_of_turn>", "<|TURN|>", "<|USER_TOKEN|>", "<|BOT_TOKEN|>", "<|END|>"),
     "<|SYSTEM_TOKEN|>",
 ]
+
+ASK, ANSWER = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+"""A question and its answer, the shortest there are."""
+
+ONLY_THESE = (
+    "{% for m in messages %}{% if m.role in ROLES %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
+)
+"""A template of the messages whose roles take the place of ROLES; `{% endfor %}` is still to come."""

@@ -1,27 +1,8 @@
 """What a template left out, rewrote or added is told."""
 
 from collections.abc import Callable
-from typing import Any
 
-import pytest
-
-from tasks.data.formats import parse_row
-from tasks.data.render import Rendered, render
-from tasks.data.template import Template
-
-ASK, ANSWER = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
-ONLY_THESE = (
-    "{% for m in messages %}{% if m.role in ROLES %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
-)
-
-
-@pytest.fixture
-def rendered(tokenizer_of: Callable) -> Callable[..., Rendered]:
-    def run(text: str, messages: list[dict[str, Any]], **row: Any) -> Rendered:
-        template = Template(tokenizer_of(None), text, {})
-        return render(parse_row({"messages": messages, **row}), template, "assistant")
-
-    return run
+from tests.data.families import ANSWER, ASK, ONLY_THESE
 
 
 def test_a_dropped_tool_turn_and_tool_call_are_said(rendered: Callable):

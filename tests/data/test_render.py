@@ -5,26 +5,10 @@ from typing import Any
 
 import pytest
 
-from tasks.data.formats import parse_row
 from tasks.data.message import SPEAKERS
-from tasks.data.render import Rendered, render
-from tasks.data.template import Template
 from tasks.data.tokens import Tokens, tokenize_row
 from tasks.errors import DataError
-
-ASK, ANSWER = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
-ONLY_THESE = (
-    "{% for m in messages %}{% if m.role in ROLES %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
-)
-
-
-@pytest.fixture
-def rendered(tokenizer_of: Callable) -> Callable[..., Rendered]:
-    def run(text: str, messages: list[dict[str, Any]], **row: Any) -> Rendered:
-        template = Template(tokenizer_of(None), text, {})
-        return render(parse_row({"messages": messages, **row}), template, "assistant")
-
-    return run
+from tests.data.families import ANSWER, ASK, ONLY_THESE
 
 
 def test_an_answer_left_out_is_refused(rendered: Callable):

@@ -7,6 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import pytest
 
+from tasks.attention.delta import gated_delta
 from tasks.grad import checkpoint
 from tasks.memory.graph import Graph, trace
 
@@ -149,3 +150,13 @@ def test_integers_have_no_gradient() -> None:
 
     graph = trace(grads, mx.zeros((3,), mx.int32), mx.ones((3, 4)))
     assert names(graph)["Sin"] == 1
+
+
+def test_on_a_gpu_the_fused_delta_rule_is_told_by_its_outputs(monkeypatch) -> None:
+    monkeypatch.setattr(mx, "default_device", lambda: mx.gpu)
+    monkeypatch.setattr("tasks.attention.delta.has_fused", lambda *_: True)
+    q, v, g = mx.zeros((1, 20, 2, 8)), mx.zeros((1, 20, 4, 6)), mx.zeros((1, 20, 4))
+    graph = trace(lambda *x: gated_delta(*x), q, q, v, g, g)
+    assert [graph.arrays[at].shape for at in graph.outputs] == [(1, 20, 4, 6), (1, 4, 6, 8)]
+    grads = trace(lambda q: [mx.grad(lambda q: gated_delta(q, q, v, g, g)[0].sum())(q)], q)
+    assert [grads.arrays[at].shape for at in grads.outputs] == [q.shape]

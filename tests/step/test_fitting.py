@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from tasks.batch import Bucketed, Packed, Padded
+from tasks.errors import ConfigError
 from tasks.memory import Memory
 from tasks.settings import Train
 from tasks.step.fitting import Option, changed, fastest, singles
@@ -45,6 +46,17 @@ def test_no_row_is_cut_below_the_longest_example() -> None:
 
 def test_nothing_fits() -> None:
     assert not any(option.fits for option in fastest(asked(), 100, False, hold, 10))
+
+
+def test_what_the_family_has_no_part_for_is_not_weighed() -> None:
+    def lacking(how: Any) -> int:
+        if how.memory.checkpoint in ("attention", "mlp"):
+            raise ConfigError("no such part")
+        return hold(how)
+
+    options = fastest(asked(), 100, False, lacking, 6000)
+    assert options[-1].fits
+    assert not {"attention", "mlp"} & {option.changes.get("memory.checkpoint") for option in options}
 
 
 def test_a_quantized_base_is_dense_where_it_fits() -> None:
