@@ -48,6 +48,13 @@ def test_it_counts_what_will_be_trained(token_cache, model_folder, tmp_path):
     assert made.base_bytes == sum(array.nbytes for array in weights.values())
 
 
+def test_dropout_is_in_the_predicted_peak(token_cache, model_folder, tmp_path):
+    plain, dropped = (plan_of(token_cache, model_folder, tmp_path, rule=LoRA(rank=4, dropout=p)) for p in (0.0, 0.1))
+    assert plain.adapter_parameters == dropped.adapter_parameters
+    assert plain.peak_memory_bytes < dropped.peak_memory_bytes
+    assert plain.peak.kept < dropped.peak.kept, "the masked inputs are kept for the way back"
+
+
 @pytest.mark.parametrize(
     ("train", "steps", "epochs"),
     [(Train(steps=12), 12, 2.4), (Train(epochs=2.0), 10, 2.0), (Train(accumulate=2), 3, 1.2)],
