@@ -49,6 +49,7 @@ class PackedRow:
         boundaries: for `split`: per row where segments start, then L.
         longest: no segment that matters is longer; blockwise then skips keys further away.
         grouped: masks are [B, 1, 1, L, L] rather than [B, 1, L, L].
+        shared: fewer layers have a cache than there are, so that some read another's.
         latent: the model adds a product of its own to the scores, see `PackedCache.update_and_fetch`.
     """
 
@@ -63,7 +64,7 @@ class PackedRow:
         longest: int | None = None,
     ) -> None:
         self.length, self.segments_BL, self.dtype, self.way = length, segments_BL, dtype, way
-        self.grouped, self.latent = _grouped(model), _latent(model)
+        self.grouped, self.latent, self.shared = _grouped(model), _latent(model), _shared(model)
         self.boundaries, self.longest = boundaries, longest
         self._masks: dict[tuple[int | None, bool], mx.array] = {}
 
@@ -85,10 +86,16 @@ class PackedRow:
 
 
 class PackedCache:
-    """The cache of one layer: it keeps the last keys and values for layers that share them, and no history."""
+    """The cache of one layer: it keeps the last keys and values for layers that share them, and no history.
+
+    Attributes:
+        row: what the layers of a call share.
+        offset: the position of the first token.
+        shared: later layers may read what this one kept.
+    """
 
     def __init__(self, row: PackedRow, offset: int = 0) -> None:
-        self.row, self.offset = row, offset
+        self.row, self.offset, self.shared = row, offset, row.shared
         self.keys: Any = None
         self.values: Any = None
 
@@ -226,6 +233,10 @@ def _of(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None
 def _grouped(model: nn.Module) -> bool:
     names = GROUPED.get(model_type(model))
     return names is not None and getattr(model.args, names[0]) > getattr(model.args, names[1])
+
+
+def _shared(model: nn.Module) -> bool:
+    return len(make_prompt_cache(model)) < len(getattr(model, "layers", []))
 
 
 def _latent(model: nn.Module) -> bool:

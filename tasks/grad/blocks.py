@@ -25,7 +25,8 @@ def checkpoint_blocks(blocks: Iterable[nn.Module], every: int = 1) -> Iterator[N
 
     A block runs twice for each backward pass. Layers that draw random numbers must take them from an explicit key,
     held in an attribute such as `_key`, not from MLX's global state: then both runs draw the same ones. A cache
-    passed to a block is updated twice.
+    passed to a block is updated twice; what one whose `shared` is true holds (`keys`, `values`) goes in and out of the
+    block with its gradient, as later blocks read it (gemma3n).
 
     Args:
         blocks: e.g. `model.layers`. One that is checkpointed already is left to whoever did it.
@@ -70,19 +71,35 @@ def is_checkpointed(block: nn.Module) -> bool:
 def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
     """The subclass of `cls` whose call is checkpointed; one per class, so that `type(a) is type(b)` still holds."""
     forward: Any = cls.__call__
-    names = list(inspect.signature(forward).parameters)  # 0 is self, where `run` below has the parameters
-    masks = {key for i, name in enumerate(names) if "mask" in name for key in (i, name)}
+    names = list(inspect.signature(forward).parameters)  # 0 is self, where `run` below has the parameters and stores
+    masks = {key for i, name in enumerate(names) if "mask" in name for key in (i + 1, name)}
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        def run(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+        caches = [x for x in (*args, *kwargs.values()) if getattr(x, "shared", False)]
+
+        def run(parameters: Any, stores: Any, *args: Any, **kwargs: Any) -> Any:
             held = self.trainable_parameters()
             self.update(parameters)
+            _put(caches, stores)
             try:
-                return forward(self, *args, **kwargs)
+                return forward(self, *args, **kwargs), _stores(caches)
             finally:
                 self.update(held)  # or the tracers of this pass would stay in the model
 
-        return checkpoint(run, constants=masks)(self.trainable_parameters(), *args, **kwargs)
+        run = checkpoint(run, constants=masks)
+        output, stores = run(self.trainable_parameters(), _stores(caches), *args, **kwargs)
+        _put(caches, stores)
+        return output
 
     body = {"__call__": call, "__module__": cls.__module__, "__doc__": cls.__doc__, "graftline_checkpointed": True}
     return type(cls.__name__, (cls,), body)
+
+
+def _stores(caches: list[Any]) -> list[tuple[Any, Any]]:
+    """What caches hold, which blocks that share one hand on to each other."""
+    return [(one.keys, one.values) for one in caches]
+
+
+def _put(caches: list[Any], stores: Any) -> None:
+    for one, (keys, values) in zip(caches, stores, strict=True):
+        one.keys, one.values = keys, values

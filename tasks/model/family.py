@@ -16,8 +16,8 @@ from tasks.errors import ModelError, TargetError
 LINEAR = (nn.Linear, nn.QuantizedLinear, SwitchLinear, QuantizedSwitchLinear)
 """The module types that count as projections, dense and mixture-of-experts, quantized or not."""
 
-ROUTERS = frozenset({"gate", "router", "shared_expert_gate"})
-"""Linear maps that choose experts. They are not projections; they are adapted only when a target names them."""
+ROUTERS = frozenset({"gate", "router", "shared_expert_gate", "prediction_coefs", "correction_coefs"})
+"""Linear maps that choose experts or mix streams. They are adapted only when a target names them."""
 
 ALIASES: dict[str, dict[str, str]] = {
     "gpt2": {"q_proj": "c_attn", "k_proj": "c_attn", "v_proj": "c_attn", "up_proj": "c_fc"},

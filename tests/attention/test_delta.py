@@ -10,6 +10,7 @@ import pytest
 from mlx_lm.models.gated_delta import gated_delta_ops
 
 from tasks.attention.delta import CHUNK, gated_delta
+from tasks.memory.graph import trace
 from tests.attention.families import apart
 from tests.step.test_law import LINEAR, WAYS, check, fast, model_of, plain
 
@@ -95,6 +96,12 @@ def test_the_last_state_is_given() -> None:
     assert apart(gated_delta(*drawn)[1], gated_delta_ops(*drawn)[1]) < 1e-5
 
 
+def test_no_chunk_has_a_gradient_as_long_as_the_row() -> None:
+    (q, k, v, g, beta), _ = _drawn(40 * CHUNK)
+    graph = trace(lambda v: [mx.grad(lambda v: gated_delta(q, k, v, g, beta)[0].sum())(v)], v)
+    assert sum(op.name == "SliceUpdate" for op in graph.ops) < 10
+
+
 def test_memory_grows_with_the_length_and_not_with_the_layers() -> None:
     def peak(T: int, layers: int) -> int:
         (q, k, v, g, beta), cotangent = _drawn(T)
@@ -109,7 +116,7 @@ def test_memory_grows_with_the_length_and_not_with_the_layers() -> None:
         return held[0]
 
     one = peak(512, 1)
-    assert peak(4096, 1) < 9 * one
+    assert peak(4096, 1) < 12 * one
     assert peak(512, 4) < 2 * one
 
 

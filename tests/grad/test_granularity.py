@@ -3,9 +3,15 @@
 import mlx.core as mx
 import mlx.nn as nn
 import pytest
+from mlx.utils import tree_map
+from mlx_lm.models import gemma3n
+from mlx_lm.models.cache import make_prompt_cache
 
+from tasks.attention import honours_alone, honours_segments, packed_cache, segment_attention
 from tasks.errors import ConfigError
 from tasks.grad import checkpoint_blocks, recomputed, value_and_grad
+from tasks.lora.attach import adapted_layers, attach
+from tasks.model.family import select_projections
 from tests.tiny import arrays, attach_random, tiny_model, token_ids
 
 
@@ -70,3 +76,64 @@ def test_a_part_that_is_not_found_is_an_error_with_the_choices():
     ):
         recomputed(Odd(), "mlp")
     assert len(recomputed(Odd(), "all")) == 2
+
+
+@pytest.fixture(scope="module")
+def sharing():
+    """A gemma3n with adapters, whose last two layers read the keys and values of the two before."""
+    text = {
+        **{
+            "hidden_size": 32,
+            "num_hidden_layers": 4,
+            "intermediate_size": 32,
+            "num_attention_heads": 2,
+            "head_dim": 16,
+        },
+        **{"rms_norm_eps": 1e-5, "vocab_size": 320, "num_key_value_heads": 1, "num_kv_shared_layers": 2},
+        **{"vocab_size_per_layer_input": 320, "sliding_window": 64, "max_position_embeddings": 512, "laurel_rank": 4},
+        **{"rope_local_base_freq": 1.0, "rope_theta": 1000.0, "final_logit_softcapping": 10.0, "altup_num_inputs": 2},
+        **{"activation_sparsity_pattern": [0.5] * 4, "hidden_size_per_layer_input": 16, "altup_coef_clip": 1.0},
+        **{"altup_correct_scale": True, "altup_active_idx": 0},
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "model_type": "gemma3n",
+    }
+    config = {"model_type": "gemma3n", "num_hidden_layers": 4, "vocab_size": 320, "text_config": text}
+    model = gemma3n.Model(gemma3n.ModelArgs.from_dict(config))
+    keys = iter(mx.random.split(mx.random.key(0), 1000))
+    model.update(tree_map(lambda x: x + 0.05 * mx.random.normal(x.shape, key=next(keys)), model.parameters()))
+    model.freeze()
+    attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    for layer in adapted_layers(model).values():
+        layer.lora_b = 0.05 * mx.random.normal(layer.lora_b.shape, key=next(keys))
+    return model
+
+
+def sharing_gradients(model, checkpoint, caches):
+    """{name: gradient} of a loss over one row, the model given what `caches` makes."""
+    masters = model.trainable_parameters()
+
+    def loss(parameters):
+        model.update(parameters)
+        return mx.square(model(token_ids(1, 24), cache=caches())).mean()
+
+    try:
+        with segment_attention(model), checkpoint_blocks(recomputed(model, checkpoint)):
+            return arrays(value_and_grad(loss)(masters)[1])
+    finally:
+        model.update(masters)
+
+
+@pytest.mark.parametrize("way", ["mask", "blockwise"])
+@pytest.mark.parametrize("checkpoint", ["none", "all", "attention", "mlp", 2, 3])
+def test_layers_that_share_keys_and_values(checkpoint, way, sharing):
+    """The gradient goes through what one layer reads of another, as with mlx-lm's own cache."""
+    expected = sharing_gradients(sharing, "none", lambda: make_prompt_cache(sharing))
+    segments = mx.zeros((1, 24), mx.int32)
+    found = sharing_gradients(sharing, checkpoint, lambda: packed_cache(sharing, segments, mx.float32, way=way))
+    for name, gradient in expected.items():
+        assert mx.linalg.norm(found[name] - gradient) <= 1e-5 * mx.linalg.norm(gradient), name
+
+
+def test_a_model_that_shares_keys_is_probed_with_the_cache_that_it_generates_with(sharing):
+    assert honours_segments(sharing, 320)
+    assert honours_alone(sharing, 320)

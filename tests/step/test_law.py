@@ -275,6 +275,7 @@ def test_in_bfloat16(family, way, force):
     theirs, exact = plain(family, dtype=mx.bfloat16), plain(family)
     assert found[0] == pytest.approx(theirs[0], rel=HALF)
     assert distance(found, theirs) <= HALF
+    assert distance(found, exact) <= HALF
     ours, other = apart(found, exact), apart(theirs, exact)
     assert max(ours.values()) <= max(HALF, 1.1 * max(other.values()))
 
