@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import Adapter, base_fingerprint, load_adapter
 from tasks.artifact import Record, fingerprint, write_json
-from tasks.batch import Bucketed, batches
+from tasks.batch import batches
 from tasks.data import TokenCache, TokenSplit
 from tasks.errors import DataError
 from tasks.loss import MaskedCrossEntropy
@@ -22,6 +22,7 @@ from tasks.model.head import find_head
 from tasks.model.load import load_base, load_tokenizer
 from tasks.settings import Evaluate
 from tasks.step import Forward
+from tasks.step.scoring import SCORED
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -158,7 +159,7 @@ class _Head:
 
 
 def _loss(model: nn.Module, rows: _Head) -> float:
-    return Forward(model, MaskedCrossEntropy(), find_head(model)).mean(batches(rows, Bucketed(tokens=2048), seed=0))
+    return Forward(model, MaskedCrossEntropy(), find_head(model)).mean(batches(rows, SCORED, seed=0))
 
 
 def _answers(model: nn.Module, tokenizer: Any, rows: _Head, asked: list[int], most: int) -> list[str]:

@@ -18,6 +18,7 @@ from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import adapted_layers, attach
 from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
 from tasks.memory import GB, Memory, Parts
+from tasks.memory.device import device_memory
 from tasks.model import Model
 from tasks.model.family import model_type, select_projections
 from tasks.model.load import Base, load_base
@@ -26,6 +27,7 @@ from tasks.settings import Train
 from tasks.step import Recipe
 from tasks.step.demand import Demand, identity, refusal
 from tasks.step.fitting import Option, changed, fastest
+from tasks.step.scoring import scoring
 from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class Plan(Record):
             asked for, what a real step held.
         peak: what was told, in parts.
         budget_bytes: the most that it may hold.
+        scoring_bytes: the most that the held-out loss will hold, before training and after it; None where the model's
+            operations cannot be told. What the sample answers hold is not in it.
         probed_bytes: what a real step on the heaviest batch held; None where none was asked for.
         memory: how memory is spent: as asked, or as chosen under memory.auto.
         accumulate: batches a step: as asked, or as chosen.
@@ -73,6 +77,7 @@ class Plan(Record):
     peak_memory_bytes: int
     peak: Parts
     budget_bytes: int
+    scoring_bytes: int | None
     probed_bytes: int | None
     memory: Memory
     accumulate: int
@@ -131,6 +136,7 @@ def plan(
     agreed = _agreed(recipe.layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
     if agreed != recipe.layout:
         recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None, probe=probe)
+    scored = _scored(base, cache, memory.budget)
     layout, train = recipe.layout, recipe.train
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
     _check_accumulation(train, batches)
@@ -157,6 +163,7 @@ def plan(
         peak_memory_bytes=parts.total if probed is None else probed,
         peak=parts,
         budget_bytes=memory.budget,
+        scoring_bytes=scored,
         probed_bytes=probed,
         memory=recipe.memory,
         accumulate=train.accumulate,
@@ -186,6 +193,28 @@ def _within_budget(demand: Demand, asked: Recipe, before: Plan | None, *, probe:
     if not weighed or not weighed[-1].fits:
         raise ConfigError(refusal(demand, asked))
     return changed(asked, weighed[-1].changes), weighed
+
+
+def _scored(base: Base, cache: TokenCache, budget: int) -> int | None:
+    """What the score of the held-out rows holds; said where it is more than the budget, which is training's.
+
+    Raises:
+        ConfigError: more than this device has.
+    """
+    name, most = "test" if "test" in cache.splits else "valid", device_memory()
+    try:
+        held = scoring(base.model, cache.split(name))
+    except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not tell of
+        log.warning("what scoring the %s rows will hold cannot be told (%s)", name, error)
+        return None
+    told = (
+        f"scoring the {name} rows will hold {held / GB:.3g} GB (their longest has {cache.splits[name].longest} tokens)"
+    )
+    if held > most:
+        raise ConfigError(f"{told}, this device has {most / GB:.3g} GB; data.max_tokens cuts the rows")
+    if held > budget:
+        log.warning("%s, more than the %.3g GB of memory.limit_gb", told, budget / GB)
+    return held
 
 
 def _chosen_before(out: Path) -> Plan | None:

@@ -155,3 +155,12 @@ def test_a_probe_is_gone_by_instead_of_what_is_told(token_cache, model_folder, t
         ConfigError, match=r"a real training step held 1e\+09 GB, the budget is .* \(memory\.limit_gb\)"
     ):
         plan_of(token_cache, model_folder, tmp_path, probe=True)
+
+
+def test_scoring_that_holds_more_than_training_is_refused_by_its_name(token_cache, model_folder, tmp_path, monkeypatch):
+    made = plan_of(token_cache, model_folder, tmp_path)
+    assert made.scoring_bytes is not None
+    assert made.base_bytes < made.scoring_bytes < made.budget_bytes
+    monkeypatch.setattr("tasks.plan.scoring", lambda *_: 10**15)
+    with pytest.raises(ConfigError, match=r"scoring the valid rows will hold 1e\+06 GB .* this device has .* GB; data"):
+        plan_of(token_cache, model_folder, tmp_path)

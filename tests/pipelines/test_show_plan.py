@@ -41,6 +41,7 @@ def agreed() -> Plan:
         adapter_parameters=4096,
         training_bytes=65536,
         peak_memory_bytes=1_500_000_000,
+        scoring_bytes=250_000_000,
         budget_bytes=8 * 10**9,
         probed_bytes=None,
         memory=Memory(),
