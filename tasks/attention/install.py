@@ -2,7 +2,8 @@
 
 mlx-lm's models import `scaled_dot_product_attention` by name, so the name is replaced in the modules of this model's
 classes. Only calls whose mask is a `SegmentMask` take another path: other models of the family notice nothing. So is
-`gated_delta_update`, whose calls from no state go chunk by chunk, but for those that have a kernel on Metal.
+`gated_delta_update`, whose calls from no state go chunk by chunk, but for those that have a kernel on Metal; and, on a
+CPU, the `swiglu` of the blocks' other half.
 """
 
 import sys
@@ -22,9 +23,11 @@ from tasks.attention.delta import gated_delta
 from tasks.attention.packed import SegmentMask
 from tasks.attention.split import split_attention
 from tasks.attention.way import backend, trains_stock
+from tasks.model.swiglu import swiglu
 
 NAME = "scaled_dot_product_attention"
 DELTA = "gated_delta_update"
+SWIGLU = "swiglu"
 
 _held: dict[tuple[ModuleType, str], tuple[int, Callable[..., Any]]] = {}
 
@@ -50,7 +53,7 @@ def segment_attention(model: nn.Module) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(capped_attention(model))
-        for name, routed in ((NAME, _routed), (DELTA, _chunked)):
+        for name, routed in ((NAME, _routed), (DELTA, _chunked), (SWIGLU, _gated)):
             for module in attention_modules(model, name):
                 _take(module, name, routed)
                 stack.callback(_give_back, module, name)
@@ -93,14 +96,15 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         if not isinstance(mask, SegmentMask):
             return stock(queries, keys, values, cache, scale, mask, sinks)
         row, window = mask.row, mask.window
+        boundaries = row.boundaries if row.way == "split" else None
         if row.way == "causal":
-            heads = queries.shape[-1], values.shape[-1]
-            sunk = sinks is not None
+            heads, sunk = (queries.shape[-1], values.shape[-1]), sinks is not None
             if trains_stock(backend(), row.length, heads, queries.dtype, window=window, sinks=sunk):
                 return stock(queries, keys, values, cache, scale, "causal", sinks)
-        if row.way == "split":
-            assert row.boundaries is not None
-            return split_attention(queries, keys, values, row.boundaries, scale=scale, window=window, sinks=sinks)
+            if backend() == "cpu":
+                boundaries = [(0, row.length)] * len(queries)
+        if boundaries is not None:
+            return split_attention(queries, keys, values, boundaries, scale=scale, window=window, sinks=sinks)
         reach = min((n for n in (window, row.longest) if n is not None), default=None)
         return blockwise_attention(
             queries, keys, values, scale=scale, segments=row.segments_BL, window=reach, sinks=sinks
@@ -132,3 +136,11 @@ def _chunked(stock: Callable[..., Any]) -> Callable[..., Any]:
         return gated_delta(q, k, v, compute_g(A_log, a, dt_bias), beta)
 
     return update
+
+
+def _gated(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
+    @wraps(stock)
+    def gated(gate: mx.array, x: mx.array) -> mx.array:
+        return swiglu(gate, x) if backend() == "cpu" and gate.dtype == mx.float32 else stock(gate, x)
+
+    return gated
