@@ -10,7 +10,14 @@ import ctypes.util
 import glob
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+SMALL = 2**15
+"""Weights of a matrix up to which one thread does: its products with a row of tokens are over before a second thread
+has started. Measured at 12,288 (the starter model), where a second thread doubles the processor's time for nothing."""
 
 _problem: str | None = None
 
@@ -46,6 +53,40 @@ def load_blas() -> str | None:
 def blas_problem() -> str | None:
     """Why the library that GRAFTLINE_BLAS named at the import of `tasks` is not in use; None where all is well."""
     return _problem
+
+
+@contextmanager
+def threads_for(weights: int) -> Iterator[None]:
+    """Inside, OpenBLAS takes one thread if the largest matrix has few weights; as many as before on leaving.
+
+    Other libraries, and a machine whose OPENBLAS_NUM_THREADS is set, are left alone.
+
+    Args:
+        weights: of the largest matrix that tokens are multiplied with.
+
+    Example:
+        >>> with threads_for(64 * 192):
+        ...     pass
+    """
+    library = _openblas()
+    if weights > SMALL or library is None or "OPENBLAS_NUM_THREADS" in os.environ:
+        yield
+        return
+    before = library.openblas_get_num_threads()
+    library.openblas_set_num_threads(1)
+    try:
+        yield
+    finally:
+        library.openblas_set_num_threads(before)
+
+
+def _openblas() -> Any:
+    from tasks import BLAS
+
+    if BLAS is None:
+        return None
+    library = ctypes.CDLL(os.environ.get("GRAFTLINE_BLAS") or BLAS)
+    return library if hasattr(library, "openblas_set_num_threads") else None
 
 
 def _candidates() -> list[str]:

@@ -69,3 +69,34 @@ def test_a_mac_needs_none(loaded, monkeypatch):
 def test_after_mlx_it_is_too_late(loaded, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlx.core", SimpleNamespace())
     assert (blas.load_blas(), loaded) == (None, [])
+
+
+class Threads:
+    """What OpenBLAS offers to count its threads with."""
+
+    def __init__(self) -> None:
+        self.now = 2
+
+    def openblas_get_num_threads(self) -> int:
+        return self.now
+
+    def openblas_set_num_threads(self, n: int) -> None:
+        self.now = n
+
+
+@pytest.mark.parametrize(("weights", "inside"), [(64 * 192, 1), (1024 * 1024, 2)])
+def test_small_products_take_one_thread_and_give_the_others_back(monkeypatch, weights, inside):
+    library = Threads()
+    monkeypatch.setattr(blas, "_openblas", lambda: library)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with blas.threads_for(weights):
+        assert library.now == inside
+    assert library.now == 2
+
+
+def test_who_chose_the_threads_keeps_them(monkeypatch):
+    library = Threads()
+    monkeypatch.setattr(blas, "_openblas", lambda: library)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    with blas.threads_for(1):
+        assert library.now == 2

@@ -97,14 +97,15 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         if not isinstance(mask, SegmentMask):
             return stock(queries, keys, values, cache, scale, mask, sinks)
         row, window = mask.row, mask.window
+        boundaries = row.boundaries if row.way == "split" else None
         if row.way == "causal":
-            heads = queries.shape[-1], values.shape[-1]
-            sunk = sinks is not None
+            heads, sunk = (queries.shape[-1], values.shape[-1]), sinks is not None
             if trains_stock(backend(), row.length, heads, queries.dtype, window=window, sinks=sunk):
                 return stock(queries, keys, values, cache, scale, "causal", sinks)
-        if row.way == "split":
-            assert row.boundaries is not None
-            return split_attention(queries, keys, values, row.boundaries, scale=scale, window=window, sinks=sinks)
+            if backend() == "cpu":
+                boundaries = [(0, row.length)] * len(queries)
+        if boundaries is not None:
+            return split_attention(queries, keys, values, boundaries, scale=scale, window=window, sinks=sinks)
         reach = min((n for n in (window, row.longest) if n is not None), default=None)
         return blockwise_attention(
             queries, keys, values, scale=scale, segments=row.segments_BL, window=reach, sinks=sinks

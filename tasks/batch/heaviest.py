@@ -16,6 +16,10 @@ from tasks.batch.stream import Layout, Rows, epoch_batches, lay, width_of
 EXAMPLES = 20_000
 """Whose weights are read at most; of an example beyond, every position may count."""
 
+KEPT = 1024
+"""Segments up to it may hold what attention compares in them (on a CPU); at most that many bytes a position and head
+times 2, so that memory still grows with the row's length."""
+
 
 def heaviest(rows: Rows, layout: Layout, *, seed: int, batches: int) -> list[Batch]:
     """Of the first batches of a run, the largest by each measure; a few batches, none of them twice.
@@ -39,12 +43,13 @@ def _plans(rows: Rows, layout: Layout, seed: int) -> Iterator[list[list[int]]]:
         yield from epoch_batches(rows, layout, seed=seed, epoch=epoch)
 
 
-def _sizes(batch: list[list[int]], width: int, lengths: np.ndarray) -> tuple[int, int, int, int]:
-    """Positions, pairs, segments and the longest segment; the padding of a row is a segment of its own."""
+def _sizes(batch: list[list[int]], width: int, lengths: np.ndarray) -> tuple[int, int, int, int, int]:
+    """Positions, pairs, those of segments up to KEPT, segments and the longest; a row's padding is one of its own."""
     segments = [lengths[row].tolist() for row in batch]
     padded = [[*row, width - sum(row)] for row in segments]
     flat = [n for row in padded for n in row if n > 0]
-    return len(batch) * width, sum(n * n for n in flat), len(flat), max(flat)
+    kept = sum(n * n for n in flat if n <= KEPT)
+    return len(batch) * width, sum(n * n for n in flat), kept, len(flat), max(flat)
 
 
 def _largest(sizes: np.ndarray) -> int:

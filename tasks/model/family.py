@@ -81,6 +81,12 @@ def projections(block: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in sorted(block.named_modules()) if isinstance(module, LINEAR)}
 
 
+def largest_projection(model: nn.Module) -> int:
+    """Weights of the largest linear map in any block."""
+    maps = [module for block in blocks(model)[1] for module in projections(block).values()]
+    return max((m["weight"].size * 32 // getattr(m, "bits", 32) for m in maps), default=0)
+
+
 def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: int | None = None) -> list[str]:
     """The paths inside a block of the projections that `targets` name, over the last `last_blocks` blocks.
 

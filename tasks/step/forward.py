@@ -20,6 +20,7 @@ from tasks.attention import alone_cache, backend, choose_way, honours_alone, pac
 from tasks.batch import Batch, Rows
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
+from tasks.model.activations import own_activations
 from tasks.model.family import model_type
 from tasks.model.head import Head, find_head, vocabulary
 from tasks.model.unpacked import unpacked_products
@@ -117,7 +118,7 @@ class Forward:
         """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
         self.model.eval()
         whole = LossSum(mx.array(0.0), mx.array(0.0))
-        with segment_attention(self.model), unpacked_products(self.model):
+        with segment_attention(self.model), unpacked_products(self.model), own_activations():
             for batch in batches:
                 whole = whole.add(self(self.arrays(batch), backward=False))
                 mx.eval(whole)

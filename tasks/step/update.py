@@ -15,7 +15,7 @@ from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_a
 from tasks.lora.attach import draw_dropout, unscaled
 from tasks.loss import LossSum
 from tasks.memory import Checkpoint
-from tasks.model.activations import lean_activations
+from tasks.model.activations import own_activations
 from tasks.model.unpacked import unpacked_products
 from tasks.optim import AdamW, clip, load_state
 from tasks.settings import Train
@@ -103,7 +103,7 @@ class Update:
         model.train()
         try:
             # Around the backward too: checkpointed blocks run again there.
-            with segment_attention(model), unpacked_products(model), lean_activations(), unscaled(model) as factors:
+            with segment_attention(model), unpacked_products(model), own_activations(), unscaled(model) as factors:
                 sizes = {name: array.size for name, array in named(self._held[0]).items()}
                 scales = np.repeat([factors.get(name, 1.0) for name in sizes], list(sizes.values()))
                 return self._graph(vector, mx.array(scales, mx.float32), state, window, key, rate)

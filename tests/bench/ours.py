@@ -8,8 +8,10 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from tasks.batch import Batch, Layout, Packed, batches
+from tasks.blas import threads_for
 from tasks.loss import MaskedCrossEntropy
 from tasks.memory import Checkpoint
+from tasks.model.family import largest_projection
 from tasks.model.head import find_head
 from tasks.optim import AdamW
 from tasks.step import Forward, Update
@@ -77,6 +79,10 @@ class Ours:
 
     def round(self) -> tuple[int, float]:
         """Trains on each batch; (real tokens, seconds)."""
+        with threads_for(largest_projection(self.model)):
+            return self._round()
+
+    def _round(self) -> tuple[int, float]:
         tokens, unread, source = 0, None, self.batches()
         mx.synchronize()
         start = time.perf_counter()

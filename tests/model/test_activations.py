@@ -1,4 +1,4 @@
-"""Lean activations: the same values, the gradients of float64, and less kept for the backward pass."""
+"""A GPU's activations: the same values and gradients, and less kept for the backward pass."""
 
 import importlib
 from typing import Any
@@ -12,7 +12,8 @@ from mlx_lm.models import activations
 from tasks.lora.layers import wrap
 from tasks.memory.graph import trace
 from tasks.memory.replay import replay
-from tasks.model.activations import ALONE, lean_activations, made_of, swiglu
+from tasks.model.activations import ALONE, made_of, own_activations
+from tasks.model.swiglu import cpu_swiglu, gpu_swiglu
 
 STOCK = activations.swiglu
 
@@ -22,37 +23,11 @@ def _pair(dtype: mx.Dtype = mx.float32) -> tuple[mx.array, mx.array]:
     return gate.astype(dtype), x.astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16, mx.float16])
-def test_the_gated_unit_is_mlx_lms_to_the_bit(dtype: mx.Dtype) -> None:
-    gate, x = _pair(dtype)
-    found = swiglu(gate, x)
-    assert found.dtype == dtype
-    assert mx.array_equal(found, STOCK(gate, x))
-
-
-def test_its_gradients_are_those_of_float64() -> None:
-    (gate, x), cotangent = _pair(), mx.random.normal((7, 33), key=mx.random.key(1))
-    found = mx.vjp(swiglu, [gate, x], [cotangent])[1]
-    g, u, d = (np.array(array, np.float64) for array in (gate, x, cotangent))
-    share = 1 / (1 + np.exp(-g))
-    for grad, exact in zip(found, (d * u * (share + g * share * (1 - share)), d * g * share), strict=True):
-        np.testing.assert_allclose(np.array(grad), exact, rtol=2e-6, atol=1e-6)
-
-
-def test_half_precision_rounds_its_gradient_once() -> None:
-    gate, x = _pair(mx.bfloat16)
-    one = mx.ones(gate.shape, mx.bfloat16)
-    exact = mx.vjp(swiglu, [gate.astype(mx.float32), x.astype(mx.float32)], [one.astype(mx.float32)])[1]
-    for grad, wanted in zip(mx.vjp(swiglu, [gate, x], [one])[1], exact, strict=True):
-        assert grad.dtype == mx.bfloat16
-        assert mx.array_equal(grad, wanted.astype(mx.bfloat16))
-
-
 @pytest.mark.parametrize("name", ALONE)
 def test_functions_of_one_array_are_mlxs_own_both_ways(name: str) -> None:
     stock, (x, cotangent) = getattr(nn, name), _pair()
     value, grad = mx.vjp(stock, [x], [cotangent])
-    with lean_activations(True):
+    with own_activations("gpu"):
         lean = getattr(nn, name)
         assert lean is not stock
         found, back = mx.vjp(lean, [x], [cotangent])
@@ -62,17 +37,20 @@ def test_functions_of_one_array_are_mlxs_own_both_ways(name: str) -> None:
 
 def test_models_get_it_by_name_and_lose_it_again() -> None:
     qwen3, switch = (importlib.import_module(f"mlx_lm.models.{name}") for name in ("qwen3", "switch_layers"))
-    with lean_activations(True):
+    with own_activations("gpu"):
         assert qwen3.swiglu is not STOCK
         assert switch.swiglu is not STOCK
     assert qwen3.swiglu is STOCK
     assert switch.swiglu is STOCK
 
 
-def test_a_cpu_keeps_mlx_lms_own() -> None:
-    qwen3 = importlib.import_module("mlx_lm.models.qwen3")
-    with lean_activations():
-        assert (qwen3.swiglu is STOCK) == (mx.default_device() == mx.cpu)
+def test_the_device_decides() -> None:
+    qwen3, silu = importlib.import_module("mlx_lm.models.qwen3"), nn.silu
+    with own_activations():
+        assert (qwen3.swiglu is cpu_swiglu) == (mx.default_device() == mx.cpu)
+    with own_activations("cpu"):
+        assert qwen3.swiglu is cpu_swiglu
+        assert nn.silu is silu
 
 
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text"])
@@ -88,7 +66,7 @@ def test_less_is_kept_for_the_backward(family: str) -> None:
         return replay(trace(grads, mx.zeros((64, 8))), limit=0).nbytes
 
     plain = held()
-    with lean_activations(True):
+    with own_activations("gpu"):
         assert held() < 0.85 * plain
 
 
@@ -107,9 +85,9 @@ def test_a_projection_keeps_what_its_input_was_made_of() -> None:
 
     x = mx.random.normal((64, 8))
     plain, expected = replay(trace(grads, x, *factors), limit=0).nbytes, grads(x, *factors)
-    with lean_activations(True):
+    with own_activations("gpu"):
         held, found = replay(trace(grads, x, *factors), limit=0).nbytes, grads(x, *factors)
-        assert activations_of(mlp, x) is swiglu
+        assert activations_of(mlp, x) is gpu_swiglu
     assert held < 0.7 * plain
     for grad, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(np.array(grad), np.array(wanted), rtol=1e-5, atol=1e-5 * np.abs(wanted).max())

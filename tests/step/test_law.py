@@ -5,7 +5,7 @@ own attention, nothing recomputed, eager. A fast step is `Update`, whose gradien
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from mlx.utils import tree_map, tree_map_with_path
 
 from tasks.batch import Bucketed, Packed, Padded, batches
 from tasks.loss import MaskedCrossEntropy
-from tasks.model.activations import lean_activations
+from tasks.model.activations import own_activations
 from tasks.model.dense import dense_base
 from tasks.model.head import find_head
 from tasks.optim import AdamW
@@ -25,6 +25,7 @@ from tasks.step import Forward, Update
 from tasks.step.update import _cut, named
 from tests.attention.families import tiny
 from tests.batch.rows import MemoryRows
+from tests.step.exact import in_float64
 from tests.tiny import attach_random
 
 ROWS = MemoryRows([9, 30, 17, 12, 150, 40, 11, 135])  # two are long enough to go blockwise on a CPU
@@ -164,12 +165,13 @@ def plain(family: str, bits: int | None = None, dtype: mx.Dtype = mx.float32) ->
 
     def loss(parameters: Any) -> mx.array:
         model.update(_cast(parameters, dtype))
-        logits = model(mx.array(ids[:, :-1])).astype(mx.float32)
+        logits = model(mx.array(ids[:, :-1])).astype(mx.float64 if dtype == mx.float64 else mx.float32)
         surprise = nn.losses.cross_entropy(logits, mx.array(ids[:, 1:]))
         return (surprise * mx.array(weights)).sum() / weights.sum()
 
-    with in_dtype(model, dtype):
-        value, grads = mx.value_and_grad(loss)(masters)
+    with in_dtype(model, dtype), in_float64() if dtype == mx.float64 else nullcontext():
+        value, grads = mx.value_and_grad(loss)(_cast(masters, mx.float64) if dtype == mx.float64 else masters)
+        mx.eval(value, grads)
         model.update(masters)
     return float(np.array(value)), {name: np.array(grad) for name, grad in named(grads).items()}
 
@@ -239,8 +241,9 @@ def test_in_float32(family, way, force):
 @pytest.mark.parametrize("way", ["padded", "bucketed", "every second block recomputed"])
 @pytest.mark.parametrize("family", LINEAR)
 def test_with_linear_attention(family, way):
+    """The plain step is up to 1e-5 from the exact one itself, in qwen3_next: ours is held to the exact one."""
     layout, options = WAYS[way]
-    check(fast(model_of(family), layout, **options), plain(family))
+    check(fast(model_of(family), layout, **options), plain(family, dtype=mx.float64))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -287,23 +290,23 @@ def distance(found: Found, expected: Found) -> float:
 
 
 @pytest.fixture
-def lean(monkeypatch):
+def on_a_gpu(monkeypatch):
     """Activations as on a GPU."""
-    monkeypatch.setattr("tasks.step.update.lean_activations", lambda: lean_activations(True))
+    monkeypatch.setattr("tasks.step.update.own_activations", lambda: own_activations("gpu"))
 
 
-@pytest.mark.usefixtures("lean")
+@pytest.mark.usefixtures("on_a_gpu")
 @pytest.mark.parametrize("way", ["packed, mask", "mlp recomputed", "blocks recomputed"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_with_lean_activations(family, way, force):
+def test_with_a_gpu_s_activations(family, way, force):
     layout, options = WAYS[way]
     force(**options)
     check(fast(model_of(family), layout, **options), plain(family))
 
 
-@pytest.mark.usefixtures("lean")
+@pytest.mark.usefixtures("on_a_gpu")
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text"])
-def test_with_lean_activations_in_bfloat16(family, force):
+def test_with_a_gpu_s_activations_in_bfloat16(family, force):
     force("mask")
     with in_dtype(model_of(family), mx.bfloat16) as model:
         found = fast(model, PACKED, way="mask")
@@ -311,7 +314,7 @@ def test_with_lean_activations_in_bfloat16(family, force):
 
 
 @pytest.mark.flow  # MLX compiles with g++ on a CPU: seconds
-@pytest.mark.usefixtures("lean")
+@pytest.mark.usefixtures("on_a_gpu")
 @pytest.mark.parametrize("way", ["packed, mask", "blocks recomputed"])
 def test_compiled(way, force):
     layout, options = WAYS[way]
