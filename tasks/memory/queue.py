@@ -11,7 +11,7 @@ from typing import NamedTuple
 WAITING = 10
 """Groups that wait before MLX waits for one (MAX_ACTIVE_TASKS)."""
 
-UNSURE = 2
+UNSURE = 3
 """More groups, for a step that is not compiled: the graph is told without its no-ops and with equal views as one, which
 shifts the order of evaluation by up to so much."""
 
