@@ -83,6 +83,7 @@ LINEAR: dict[
         "shared_expert_intermediate_size": 32,
         "mlp_only_layers": [],
         "partial_rotary_factor": 0.5,
+        "rms_norm_eps": 1e-3,  # at 1e-6 norms of next to nothing put the plain step itself 1e-5 off the exact one
     },
     "qwen3_5": {**DELTA, "full_attention_interval": 2},
     "olmo_hybrid": {
@@ -241,9 +242,11 @@ def test_in_float32(family, way, force):
 @pytest.mark.parametrize("way", ["padded", "bucketed", "every second block recomputed"])
 @pytest.mark.parametrize("family", LINEAR)
 def test_with_linear_attention(family, way):
-    """The plain step is up to 1e-5 from the exact one itself, in qwen3_next: ours is held to the exact one."""
+    """Held to the plain step, and to the exact one: it is in float64, where a row's decays multiply up."""
     layout, options = WAYS[way]
-    check(fast(model_of(family), layout, **options), plain(family, dtype=mx.float64))
+    found = fast(model_of(family), layout, **options)
+    check(found, plain(family))
+    check(found, plain(family, dtype=mx.float64))
 
 
 @pytest.mark.parametrize("way", WAYS)
