@@ -122,10 +122,10 @@ def _facts(agreed: Plan) -> Table:
     facts.add_row("peak memory", f"{agreed.peak_memory_bytes / GB:,.3f} GB of {agreed.budget_bytes / GB:,.3f} GB")
     if agreed.probed_bytes is not None:
         facts.add_row("  that is a real step's; told:", f"{agreed.peak.total / GB:,.3f} GB")
-    if agreed.scoring_bytes is not None:
-        facts.add_row("  scoring held-out rows", f"{agreed.scoring_bytes / GB:,.3f} GB")
     for name, nbytes in agreed.peak.model_dump().items():
         facts.add_row(f"  {PARTS[name]}", f"{nbytes / GB:,.3f} GB")
+    if agreed.scoring_bytes is not None:
+        facts.add_row("held-out loss holds", f"{agreed.scoring_bytes / GB:,.3f} GB")
     return facts
 
 

@@ -78,9 +78,9 @@ def longest_rows(run: Run) -> dict[str, int]:
 
 
 def recipe_of(run: Run) -> Recipe:
-    """A run's recipe, for what shapes memory: the seed and the number of steps do not."""
+    """A run's recipe, for what shapes memory: the number of steps does not; the seed does, by what it packs."""
     settings: dict[str, Any] = {"rule": run.lora, "layout": run.batch, "loss": run.loss, "optim": run.optim}
-    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=0)
+    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=run.seed)
 
 
 def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:

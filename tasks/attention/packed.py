@@ -126,9 +126,9 @@ class PackedCache:
         instead, so that what arrives there is those queries: `rotary` finishes the scores block by block.
         """
         self.keys, self.values = keys, values
-        return keys, mx.eye(_width(values), values.shape[-1], dtype=values.dtype)[
-            None, None
-        ] if self.row.latent else values
+        if not self.row.latent:
+            return keys, values
+        return keys, mx.eye(_width(values), values.shape[-1], dtype=values.dtype)[None, None]
 
     def rotary(self, queries_BHLW: mx.array) -> tuple[mx.array, mx.array]:
         """The rotary queries, times the scale, and keys of latent attention: [B, H, L, R] and [B, H, L, R]."""

@@ -17,8 +17,8 @@ EXAMPLES = 20_000
 """Whose weights are read at most; of an example beyond, every position may count."""
 
 KEPT = 1024
-"""Segments up to it may hold what attention compares in them (on a CPU); at most that many bytes a position and head
-times 2, so that memory still grows with the row's length."""
+"""Positions of a segment up to which attention on a CPU keeps its softmax for the backward pass: at most 4 KEPT bytes a
+position and head, so that memory still grows with the row's length."""
 
 
 def heaviest(rows: Rows, layout: Layout, *, seed: int, batches: int) -> list[Batch]:

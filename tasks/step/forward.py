@@ -8,7 +8,8 @@ logits are computed. Rows that hold several examples get an attention that keeps
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
@@ -99,7 +100,7 @@ class Forward:
         return {**arrays, "index": mx.array(index_N), "targets": mx.array(targets_N), "weights": mx.array(weights_N)}
 
     def __call__(self, arrays: Arrays, *, backward: bool = True) -> LossSum:
-        """The loss over the batch, as sum and count; to be called inside `segment_attention(model)`.
+        """The loss over the batch, as sum and count; to be called inside `own_ways(model)`.
 
         Args:
             arrays: what `arrays` gave.
@@ -118,7 +119,7 @@ class Forward:
         """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
         self.model.eval()
         whole = LossSum(mx.array(0.0), mx.array(0.0))
-        with segment_attention(self.model), unpacked_products(self.model), own_activations():
+        with own_ways(self.model):
             for batch in batches:
                 whole = whole.add(self(self.arrays(batch), backward=False))
                 mx.eval(whole)
@@ -131,6 +132,13 @@ class Forward:
             return alone_cache(self.model, length, self.dtype) if self._alone else None
         way = choose_way(length, backend(), rows=rows, boundaries=boundaries is not None)
         return packed_cache(self.model, segments_BT, self.dtype, way=way, boundaries=boundaries)
+
+
+@contextmanager
+def own_ways(model: nn.Module) -> Iterator[None]:
+    """Within the block a model's attention, quantized products and activations are ours, backward passes too."""
+    with segment_attention(model), unpacked_products(model), own_activations():
+        yield
 
 
 def choose_forward(model: nn.Module, loss: Loss, *, chunk: int | None, usual: float | None) -> Forward:

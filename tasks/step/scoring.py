@@ -10,15 +10,14 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
-from tasks.attention import backend, segment_attention
+from tasks.attention import backend
 from tasks.batch import Bucketed, Layout, Rows, epoch_batches, heaviest
 from tasks.loss import Loss, MaskedCrossEntropy
 from tasks.memory.graph import trace
 from tasks.memory.queue import queue_of
 from tasks.memory.replay import replay
 from tasks.model.head import find_head
-from tasks.model.unpacked import unpacked_products
-from tasks.step.forward import Forward
+from tasks.step.forward import Forward, own_ways
 from tasks.step.update import named
 
 SCORED = Bucketed(tokens=2048)
@@ -53,7 +52,7 @@ def _held(model: nn.Module, forward: Forward, arrays: dict[str, Any]) -> int:
     def total(*flat: mx.array) -> list[mx.array]:
         parameters, batch = tree_unflatten(list(zip(names, flat, strict=True)))  # type: ignore[misc]
         model.update(parameters)
-        with segment_attention(model), unpacked_products(model):
+        with own_ways(model):
             return list(forward(batch, backward=False))
 
     training = model.training

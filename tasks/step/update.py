@@ -10,17 +10,14 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
-from tasks.attention import segment_attention
 from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_and_grad
 from tasks.lora.attach import draw_dropout, unscaled
 from tasks.loss import LossSum
 from tasks.memory import Checkpoint
-from tasks.model.activations import own_activations
-from tasks.model.unpacked import unpacked_products
 from tasks.optim import AdamW, clip, load_state
 from tasks.settings import Train
 from tasks.step import scaling
-from tasks.step.forward import Arrays, Forward
+from tasks.step.forward import Arrays, Forward, own_ways
 
 NAME = "adapter"
 """What the optimizer knows the one vector of all masters as."""
@@ -103,7 +100,7 @@ class Update:
         model.train()
         try:
             # Around the backward too: checkpointed blocks run again there.
-            with segment_attention(model), unpacked_products(model), own_activations(), unscaled(model) as factors:
+            with own_ways(model), unscaled(model) as factors:
                 sizes = {name: array.size for name, array in named(self._held[0]).items()}
                 scales = np.repeat([factors.get(name, 1.0) for name in sizes], list(sizes.values()))
                 return self._graph(vector, mx.array(scales, mx.float32), state, window, key, rate)

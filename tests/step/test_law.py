@@ -295,7 +295,7 @@ def distance(found: Found, expected: Found) -> float:
 @pytest.fixture
 def on_a_gpu(monkeypatch):
     """Activations as on a GPU."""
-    monkeypatch.setattr("tasks.step.update.own_activations", lambda: own_activations("gpu"))
+    monkeypatch.setattr("tasks.step.forward.own_activations", lambda: own_activations("gpu"))
 
 
 @pytest.mark.usefixtures("on_a_gpu")
