@@ -4,6 +4,7 @@ The rules are those of MLX's CPU backend. They decide how many bytes an operatio
 stays as small as it was, a transposed matrix may have to be copied before it is multiplied.
 """
 
+import math
 from typing import NamedTuple
 
 from tasks.memory.graph import Graph, Op
@@ -38,6 +39,9 @@ BINARY = frozenset(
 )
 UPDATES = frozenset(("Scatter", "ScatterAxis", "SliceUpdate", "MaskedScatter"))
 PRODUCTS = frozenset(("AddMM", "GatherMM", "GatherQMM", "Matmul", "QuantizedMatmul"))
+
+KERNEL = "Compiled"
+"""Several of them as one operation."""
 
 Strides = tuple[int, ...]
 
@@ -109,6 +113,8 @@ class Layout:
         if op.name == "AddMM" and self._sums:  # what is added is copied first, and the product summed onto it
             added = op.inputs[2]
             return [Written(whole[0].nbytes, (added,) if self.row_contiguous(added) else ())]
+        if op.name == KERNEL:
+            return [*whole[:-1], self._kernel(op)]
         if op.name not in BINARY:
             return whole
         if len(op.inputs) == 2:
@@ -120,6 +126,17 @@ class Layout:
             if self._strides[left] == self._strides[right] and self._dense(left) and self._dense(right):
                 return [self._like(op.outputs[0], op.inputs)]
         return [Written(whole[0].nbytes, tuple(at for at in op.inputs if self.row_contiguous(at)))]
+
+    def _kernel(self, op: Op) -> Written:
+        """What a compiled kernel writes: where all that it reads lies alike, its result does too."""
+        made, shape = op.outputs[-1], self._arrays[op.outputs[-1]].shape
+        read = tuple(at for at in op.inputs if self._arrays[at].shape)
+        alike = all(self._arrays[at].shape == shape for at in read)
+        if alike and (all(map(self.row_contiguous, read)) or (len(read) == 1 and self.contiguous(read[0]))):
+            return self._like(made, read) if read else Written(self._arrays[made].nbytes, ())
+        size = math.prod(shape)
+        same = (at for at in read if math.prod(self._arrays[at].shape) == size and self.row_contiguous(at))
+        return Written(self._arrays[made].nbytes, tuple(same))
 
     def take(self, made: int, source: int) -> None:
         """Says that an output lies as this input does."""

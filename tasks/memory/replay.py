@@ -54,7 +54,7 @@ def replay(graph: Graph, queue: Queue = QUEUES["cpu"], *, limit: int | None = No
 
     Example:
         >>> import mlx.core as mx
-        >>> from tasks.memory.graph import trace
+        >>> from tasks.memory.trace import trace
         >>> replay(trace(lambda x: [mx.exp(x @ x).sum()], mx.zeros((64, 64)))).nbytes  # exp works in place
         16388
     """

@@ -13,7 +13,8 @@ FLOOR = -80.0
 def gpu_swiglu(gate: mx.array, x: mx.array) -> mx.array:
     """silu(gate) * x, elementwise, of two arrays of one shape, which are all that the backward keeps.
 
-    Its gradient is computed in float32 and given in the dtype of the inputs.
+    Its gradient is computed in float32 and given in the dtype of the inputs. A compiled step makes each part in one
+    kernel: what both read in float32 is made for each anew, as MLX would make it once, as an array of its own.
 
     Example:
         >>> mx.grad(lambda gate: gpu_swiglu(gate, mx.array(2.0)))(mx.array(0.0)).item()
@@ -23,10 +24,10 @@ def gpu_swiglu(gate: mx.array, x: mx.array) -> mx.array:
 
     @function.vjp
     def backward(primals: Any, cotangent: mx.array, _output: mx.array) -> list[mx.array]:
-        dtypes = [array.dtype for array in primals]
-        gate, x = (array.astype(mx.float32) for array in mx.depends(list(primals), [cotangent]))
-        grads = _gradients(gate, x, mx.sigmoid(gate), cotangent.astype(mx.float32))
-        return [grad.astype(dtype) for grad, dtype in zip(grads, dtypes, strict=True)]
+        gate, x, dy = (a.astype(mx.float32) for a in mx.depends([*primals, cotangent], [cotangent]))
+        dgate = _dgate(gate, x, dy, mx.sigmoid(gate)).astype(primals[0].dtype)
+        gate, dy = (a.astype(mx.float32) for a in mx.depends([primals[0], cotangent], [dgate]))
+        return [dgate, _dx(gate, dy, mx.sigmoid(gate)).astype(primals[1].dtype)]
 
     return function(gate, x)
 
@@ -51,12 +52,15 @@ def cpu_swiglu(gate: mx.array, x: mx.array) -> mx.array:
 
     @function.vjp
     def backward(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
-        gate, x = primals
-        return _gradients(gate, x, outputs[1], cotangents[0])
+        (gate, x), (cotangent, _), (_, sigmoid) = primals, cotangents, outputs
+        return [_dgate(gate, x, cotangent, sigmoid), _dx(gate, cotangent, sigmoid)]
 
     return function(gate, x)[0]
 
 
-def _gradients(gate: mx.array, x: mx.array, sigmoid: mx.array, cotangent: mx.array) -> list[mx.array]:
-    silu = gate * sigmoid
-    return [cotangent * x * (sigmoid + silu * (1 - sigmoid)), cotangent * silu]
+def _dgate(gate: mx.array, x: mx.array, cotangent: mx.array, sigmoid: mx.array) -> mx.array:
+    return cotangent * x * (sigmoid + gate * sigmoid * (1 - sigmoid))
+
+
+def _dx(gate: mx.array, cotangent: mx.array, sigmoid: mx.array) -> mx.array:
+    return cotangent * (gate * sigmoid)

@@ -11,10 +11,11 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 from tasks.attention import backend
 from tasks.batch import Batch
-from tasks.memory.graph import Graph, trace
+from tasks.memory.graph import Graph
 from tasks.memory.parts import COPIES, Parts, parts_of
 from tasks.memory.queue import queue_of
 from tasks.memory.replay import replay
+from tasks.memory.trace import trace
 from tasks.model.dense import dense_base
 from tasks.model.family import blocks, model_type, projections
 from tasks.model.head import Head, find_head, vocabulary

@@ -13,9 +13,9 @@ from mlx.utils import tree_flatten, tree_unflatten
 from tasks.attention import backend
 from tasks.batch import Bucketed, Layout, Rows, epoch_batches, heaviest
 from tasks.loss import Loss, MaskedCrossEntropy
-from tasks.memory.graph import trace
 from tasks.memory.queue import queue_of
 from tasks.memory.replay import replay
+from tasks.memory.trace import trace
 from tasks.model.head import find_head
 from tasks.step.forward import Forward, own_ways
 from tasks.step.update import named

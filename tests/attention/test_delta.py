@@ -10,7 +10,7 @@ import pytest
 from mlx_lm.models.gated_delta import gated_delta_ops
 
 from tasks.attention.delta import CHUNK, gated_delta
-from tasks.memory.graph import trace
+from tasks.memory.trace import trace
 from tests.attention.families import apart
 from tests.step.test_law import LINEAR, WAYS, check, fast, model_of, plain
 

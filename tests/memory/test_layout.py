@@ -3,9 +3,9 @@
 import mlx.core as mx
 import pytest
 
-from tasks.memory.graph import trace
 from tasks.memory.layout import reshaped, row_strides
 from tasks.memory.replay import replay
+from tasks.memory.trace import trace
 
 MASK = 256 * 256
 

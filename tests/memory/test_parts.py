@@ -1,8 +1,8 @@
 import mlx.core as mx
 
-from tasks.memory.graph import trace
 from tasks.memory.parts import parts_of
 from tasks.memory.replay import replay
+from tasks.memory.trace import trace
 
 
 def test_the_parts_are_the_peak_and_logits_are_told_by_their_width() -> None:

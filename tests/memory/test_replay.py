@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import mlx.core as mx
 import pytest
 
-from tasks.memory.graph import trace
 from tasks.memory.queue import QUEUES
 from tasks.memory.replay import replay
+from tasks.memory.trace import trace
 
 SIDE = 512
 MATRIX = 4 * SIDE * SIDE

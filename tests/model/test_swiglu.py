@@ -1,11 +1,14 @@
 """Both forms of SwiGLU against mlx-lm's own and float64."""
 
+from collections import Counter
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
 from mlx_lm.models import activations
 
+from tasks.memory.trace import trace
 from tasks.model.swiglu import cpu_swiglu, gpu_swiglu
 from tests.attention.families import apart
 
@@ -30,6 +33,18 @@ def test_its_gradients_are_those_of_float64() -> None:
     share = 1 / (1 + np.exp(-g))
     for grad, exact in zip(found, (d * u * (share + g * share * (1 - share)), d * g * share), strict=True):
         np.testing.assert_allclose(np.array(grad), exact, rtol=2e-6, atol=1e-6)
+
+
+def test_a_compiled_step_makes_each_gradient_in_one_kernel() -> None:
+    """Nothing in float32 is an array of its own, four times as wide as a block's input."""
+
+    def grads(gate: mx.array, x: mx.array, cotangent: mx.array) -> list[mx.array]:
+        return mx.vjp(gpu_swiglu, [gate, x], [cotangent])[1]
+
+    gate, x = _pair(mx.bfloat16)
+    graph = trace(grads, gate, x, x, compiled=True)
+    assert Counter(op.name for op in graph.ops if op.name != "Depends") == {"Compiled": 2}
+    assert all(graph.arrays[at].itemsize == 2 for op in graph.ops for at in op.outputs)
 
 
 def test_half_precision_rounds_its_gradient_once() -> None:

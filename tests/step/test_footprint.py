@@ -89,7 +89,7 @@ def test_a_step_that_cannot_be_told_is_estimated_high(monkeypatch: pytest.Monkey
     def refuse(*_: Any) -> None:
         raise ValueError("Unable to get state for primitive Unknown")
 
-    monkeypatch.setattr("tasks.memory.graph.mx.export_function", refuse)
+    monkeypatch.setattr("tasks.memory.trace.mx.export_function", refuse)
     estimated = footprint(model, how, found)
     assert estimated.total > told.total
     assert "cannot be told (Unable to get state for primitive Unknown)" in caplog.text

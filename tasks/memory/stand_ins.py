@@ -1,0 +1,113 @@
+"""What stands for those operations of MLX that an export cannot tell, while a graph is traced."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mlx.core as mx
+
+Call = Callable[[Callable[..., Any], Callable[..., Any], tuple[mx.array, ...]], Any]
+
+
+@contextmanager
+def stand_ins(call: Call) -> Iterator[None]:
+    """Within the block `mx` has operations that can be told in the place of those that cannot.
+
+    Args:
+        call: what a custom function does when it is called, of its forward, its backward and its inputs.
+    """
+
+    class Custom:
+        """What stands for `mx.custom_function` meanwhile."""
+
+        def __init__(self, fn: Callable[..., Any]):
+            self._fn, self._vjp = fn, None
+
+        def vjp(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+            """The decorator of the same name."""
+            self._vjp = fn
+            return fn
+
+        def __call__(self, *args: mx.array) -> Any:
+            if self._vjp is None:
+                return self._fn(*args)
+            return call(self._fn, self._vjp, args)
+
+    def argsort(a: mx.array, /, axis: int | None = -1, **_: Any) -> mx.array:
+        return mx.sort(a, axis=axis).astype(mx.uint32)  # argsort cannot be told; as many bytes
+
+    gather = mx.gather_mm
+
+    def gather_mm(
+        a: mx.array, b: mx.array, /, lhs_indices: Any = None, rhs_indices: Any = None, **options: Any
+    ) -> mx.array:
+        def product(a: mx.array, b: mx.array) -> mx.array:
+            return gather(a, b, lhs_indices, rhs_indices, **options)
+
+        def back(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> list[mx.array]:
+            a, b = primals
+            return [
+                gather(cotangent, b.swapaxes(-1, -2), lhs_indices, rhs_indices),
+                a.sum() + mx.zeros(b.shape) + cotangent.sum(),
+            ]
+
+        custom = Custom(product)
+        custom.vjp(back)
+        return custom(a, b)
+
+    attention = mx.fast.scaled_dot_product_attention
+
+    def fused(q: mx.array, k: mx.array, v: mx.array, **options: Any) -> mx.array:
+        """Attention, whose backward cannot be told: all gradients at once, in arrays of their own."""
+        function = Custom(lambda q, k, v: attention(q, k, v, **options))
+
+        def back(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> list[mx.array]:
+            q, k, v = primals
+            heads, others = q.shape[1], k.shape[1]
+            # cuDNN's room: the gradient of the queries in float32, and those of keys and values for each query head.
+            room = mx.tile(q, (1, 2 if heads == others else 4, 1, 1))
+            after = mx.depends([q], [cotangent, room, k, v])[0]
+            if k.shape[-1] != v.shape[-1]:
+                made = mx.pad(after, [(0, 0), (0, others), (0, 0), (0, 0)])
+                return [*mx.split(made, [heads], axis=1), mx.sort(mx.depends([v], [after])[0])]
+            made = mx.pad(after, [(0, 0), (0, 2 * others), (0, 0), (0, 0)])
+            return list(mx.split(made, [heads, heads + others], axis=1))
+
+        function.vjp(back)
+        return function(q, k, v)
+
+    def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+        """The fused loss, which cannot be told: float32 [...] of logits [..., V], whose gradient takes their place."""
+        function = Custom(lambda logits: logits.max(axis=-1).astype(mx.float32) + targets)
+
+        def back(logits: mx.array, cotangent: mx.array, _output: mx.array) -> mx.array:
+            return logits * cotangent[..., None].astype(logits.dtype)
+
+        function.vjp(back)
+        return function(logits)
+
+    def gated_delta_update(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array) -> list[mx.array]:
+        """The fused rule, which cannot be told either: its outputs, in float32."""
+        read = q.sum() + k.sum() + g.sum() + beta.sum()
+        return [v + read, mx.zeros((v.shape[0], v.shape[2], v.shape[3], q.shape[3])) + read]
+
+    inner = mx.vjp
+
+    def vjp(fn: Callable[..., Any], primals: list[mx.array], cotangents: list[mx.array]) -> Any:
+        return inner(fn, [mx.depends([x], [x])[0] for x in primals], cotangents)  # stands for MLX's own copy of each
+
+    own = {"custom_function": Custom, "argsort": argsort, "gather_mm": gather_mm, "vjp": vjp}
+    swaps = [(mx, name, stand_in) for name, stand_in in own.items()]
+    if mx.default_device() == mx.gpu:
+        fast = {"scaled_dot_product_attention": fused, "cross_entropy": cross_entropy}
+        swaps += [
+            (mx.fast, name, stand_in) for name, stand_in in {**fast, "gated_delta_update": gated_delta_update}.items()
+        ]
+    before = [(place, name, getattr(place, name)) for place, name, _ in swaps]
+    try:
+        for place, name, stand_in in swaps:
+            setattr(place, name, stand_in)
+        yield
+    finally:
+        for place, name, stock in before:
+            setattr(place, name, stock)
