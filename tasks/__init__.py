@@ -1,6 +1,8 @@
 """How it is done: verb files are the stages of a run, noun folders hold what they are made of."""
 
 from tasks.blas import load_blas
+from tasks.groups import small_groups
 
+small_groups()
 BLAS = load_blas()
 """The BLAS library in front of MLX's CPU backend, or None: it must be loaded before `mlx.core` is, hence here."""
