@@ -39,8 +39,8 @@ QUEUES = {
     "cuda": Queue(size=100, elements=1000 << 20),
     "metal": Queue(size=50, elements=50 << 20),
 }
-"""CUDA: a data-centre GPU of compute capability 9 or 10; others have smaller groups, and so hold less. Metal: its
-largest."""
+"""CUDA: a data-centre GPU of compute capability 9 or 10, as MLX has it; others have smaller groups, and so hold less.
+`tasks.groups` makes them smaller on all. Metal: its largest."""
 
 
 def queue_of(backend: str) -> Queue:
