@@ -43,6 +43,10 @@ QUEUES = {
 `tasks.groups` makes them smaller on all. Metal: its largest."""
 
 
+NONE = Queue(size=1, waiting=-1)
+"""No queue: MLX waits after each operation. A step holds then what it cannot do without."""
+
+
 def queue_of(backend: str) -> Queue:
     """The groups of `cpu`, `cuda` or `metal`, as MLX_MAX_OPS_PER_BUFFER and MLX_MAX_MB_PER_BUFFER change them.
 

@@ -49,8 +49,8 @@ def replay(graph: Graph, queue: Queue = QUEUES["cpu"], *, limit: int | None = No
     Args:
         graph: what is evaluated.
         queue: how far MLX runs ahead of the device.
-        limit: bytes, the inputs left out, above which MLX waits until the queue is through (`mx.set_memory_limit`);
-            0 gives what the graph cannot do without, None sets no limit.
+        limit: bytes, the inputs left out, above which MLX waits for the groups that it has handed over
+            (`mx.set_memory_limit`), but not for the one that is open; None sets no limit.
 
     Example:
         >>> import mlx.core as mx
@@ -77,6 +77,7 @@ class _Run:
         for at in graph.outputs:
             self.wanted[at] += 1
         self.now = self.group = self.count = self.elements = 0
+        self.full = -1  # the last group that its operations filled
         self.queue: deque[tuple[int, list[int]]] = deque()
         made = {at for op in self.order for at in op.outputs}
         self.kept = set(graph.inputs)
@@ -154,13 +155,13 @@ class _Run:
         if self.policy.elements is None:
             self.group, left = self.group + self.count // self.policy.size, self.count % self.policy.size
             self.queue.append((self.group if left else self.group - 1, held))
-            self.count = left
+            self.count, self.full = left, self.group - 1
             return
         self.queue.append((self.group, held))
         if dispatches:
             self.elements += sum(self.layout.elements(at) for at in op.inputs)
         if self.count > self.policy.size or self.elements > self.policy.elements:
-            self.group, self.count, self.elements = self.group + 1, 0, 0
+            self.full, self.group, self.count, self.elements = self.group, self.group + 1, 0, 0
 
     def _dispatches(self, op: Op, *, copies: bool) -> int:
         """The kernels of an operation that writes: into a buffer of its own, or into an input's."""
@@ -172,8 +173,13 @@ class _Run:
         """Lets go of what the operation read last, and of what the queue has behind it."""
         while self.queue and self.queue[0][0] < self.group - self.policy.waiting:
             self._through()
-        while self.queue and self.limit is not None and self.now > self.limit:
-            self._through()
+        if self.limit is not None and self.now > self.limit and self._waits():
+            if self.policy.elements is not None:  # a GPU is handed the open group too, which is not waited for
+                self.group, self.count, self.elements = self.group + 1, 0, 0
+            while self.now > self.limit and self._waits():
+                oldest = self.queue[0][0]
+                while self.queue and self.queue[0][0] == oldest:
+                    self._through()
         for at in op.inputs:
             self.wanted[at] -= 1
         for at in dict.fromkeys((*op.inputs, *op.outputs)):
@@ -181,6 +187,10 @@ class _Run:
                 self.wanted[at] = -1
                 self.arrays[self.buffer[at]] -= 1
                 self._free(self.buffer[at])
+
+    def _waits(self) -> bool:
+        """Whether a full group is in the queue."""
+        return bool(self.queue) and self.queue[0][0] <= self.full
 
     def _through(self) -> None:
         temporary, *holds = self.queue.popleft()[1]

@@ -10,6 +10,7 @@ import pytest
 from mlx_lm.models import activations
 
 from tasks.lora.layers import wrap
+from tasks.memory.queue import NONE
 from tasks.memory.replay import replay
 from tasks.memory.trace import trace
 from tasks.model.activations import ALONE, made_of, own_activations
@@ -63,7 +64,7 @@ def test_less_is_kept_for_the_backward(family: str) -> None:
         def grads(x: mx.array) -> list[mx.array]:
             return [mx.grad(lambda x: mx.square(mlp(mlp(x))).sum())(x)]
 
-        return replay(trace(grads, mx.zeros((64, 8))), limit=0).nbytes
+        return replay(trace(grads, mx.zeros((64, 8))), NONE).nbytes
 
     plain = held()
     with own_activations("gpu"):
@@ -84,9 +85,9 @@ def test_a_projection_keeps_what_its_input_was_made_of() -> None:
         return list(mx.grad(loss, argnums=(0, 1, 2))(x, a, b))
 
     x = mx.random.normal((64, 8))
-    plain, expected = replay(trace(grads, x, *factors, compiled=True), limit=0).nbytes, grads(x, *factors)
+    plain, expected = replay(trace(grads, x, *factors, compiled=True), NONE).nbytes, grads(x, *factors)
     with own_activations("gpu"):
-        held, found = replay(trace(grads, x, *factors, compiled=True), limit=0).nbytes, grads(x, *factors)
+        held, found = replay(trace(grads, x, *factors, compiled=True), NONE).nbytes, grads(x, *factors)
         assert activations_of(mlp, x) is gpu_swiglu
     assert held < 0.7 * plain
     for grad, wanted in zip(found, expected, strict=True):
