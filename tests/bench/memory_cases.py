@@ -110,6 +110,8 @@ CASES = (
     Case("gemma3_text:s", Bucketed(tokens=1024), Memory(checkpoint="all")),
     Case("qwen3_moe:s", _row(1024)),
     Case("qwen3_moe:s", _row(512), Memory(checkpoint="mlp"), accumulate=2),
+    Case("qwen3:s", _row(1024), Memory(limit_gb=0.28)),
+    Case("qwen3:s", _row(512, 4), Memory(limit_gb=0.5, checkpoint="mlp")),
     Case("qwen3:m", _row(1024)),
     Case("qwen3:l", _row(512), Memory(checkpoint=3), rank=16, steps=2),
 )
@@ -122,6 +124,7 @@ CUDA = (
     Case("0.6b", _row(2048, 2), Memory(checkpoint="mlp"), dtype="bfloat16", longest=2048, steps=4),
     Case("0.6b", _row(2048, 2), Memory(checkpoint="attention"), dtype="bfloat16", longest=2048, steps=4),
     Case("0.6b", _row(8192), dtype="bfloat16", length=8192, steps=3),
+    Case("0.6b", _row(2048, 4), Memory(checkpoint="all", limit_gb=6), dtype="bfloat16", longest=2048, steps=4),
     Case("0.6b", Bucketed(tokens=4096), Memory(head_chunk=256), dtype="bfloat16", rank=64, longest=2048, steps=4),
     Case("0.6b", _row(2048, 2), accumulate=4, dtype="bfloat16", longest=2048, steps=2),
     Case("8b", _row(2048), Memory(base="quantized"), bits=4, dtype="bfloat16", longest=2048),

@@ -94,7 +94,8 @@ def run(case: Case, *, measure: bool = True) -> dict[str, Any]:
     found_batches = heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)
     try:
         usual = usual_share(rows, how.loss) if is_compiled(how.train) else None
-        parts = footprint(model, how, found_batches, usual=usual).model_dump()
+        limit = None if how.memory.limit_gb is None else how.memory.budget
+        parts = footprint(model, how, found_batches, limit=limit, usual=usual).model_dump()
     except Exception as error:  # the measurement is wanted all the same
         print(f"{case.name}: not told: {type(error).__name__}: {error}", flush=True)
         parts = {}
