@@ -6,15 +6,12 @@ an operation that is still queued holds it. The queue is what makes a step hold 
 """
 
 from collections import deque
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from tasks.memory.graph import Graph, Op
 from tasks.memory.layout import UPDATES, Layout, Written
+from tasks.memory.order import ordered
 from tasks.memory.queue import QUEUES, Queue
-
-WIDTH = 20
-"""Of a level, beyond which MLX goes down first (MLX_BFS_MAX_WIDTH)."""
 
 SLACK = 16384
 """Bytes that a buffer may be larger than the output that takes it over."""
@@ -203,40 +200,3 @@ class _Run:
         if self.arrays[buffer] == 0 and self.queued[buffer] == 0 and self.size[buffer]:
             self.now -= self.size[buffer]
             self.size[buffer] = 0
-
-
-def ordered(graph: Graph) -> list[Op]:
-    """The operations in MLX's order: by level from the outputs back, WIDTH wide at most, then reversed."""
-    makers = {at: number for number, op in enumerate(graph.ops) for at in op.outputs}
-    degree = [0] * len(graph.ops)
-    for at in _all_inputs(graph):
-        if at in makers:
-            degree[makers[at]] += 1
-    tape: list[tuple[int, ...]] = [tuple(graph.outputs)]
-    made: list[int] = []
-    down: list[tuple[tuple[int, ...], int]] = []
-    i = 0
-    while i < len(tape) or down:
-        if i >= len(tape):
-            inputs, start = down.pop()
-        else:
-            inputs, start = tape[i], 0
-            i += 1
-        for j in range(start, len(inputs)):
-            number = makers.get(inputs[j])
-            if number is None:
-                continue
-            if len(tape) - i >= WIDTH:
-                down.append((inputs, j))
-                break
-            degree[number] -= 1
-            if degree[number] == 0:
-                tape.append(graph.ops[number].inputs)
-                made.append(number)
-    return [graph.ops[number] for number in reversed(made)]
-
-
-def _all_inputs(graph: Graph) -> Iterable[int]:
-    yield from graph.outputs
-    for op in graph.ops:
-        yield from op.inputs

@@ -1,30 +1,11 @@
 """What lies where, against what MLX allocates."""
 
 import mlx.core as mx
-import pytest
 
-from tasks.memory.layout import reshaped, row_strides
 from tasks.memory.replay import replay
 from tasks.memory.trace import trace
 
 MASK = 256 * 256
-
-
-@pytest.mark.parametrize(
-    ("shape", "axes", "wanted"),
-    [((4, 6), (1, 0), (24,)), ((2, 3, 4), (0, 2, 1), (2, 4, 3)), ((2, 3, 4), (1, 0, 2), (3, 2, 2, 2))],
-)
-def test_a_reshape_is_a_view_where_numpy_says_so(shape, axes, wanted) -> None:
-    import numpy as np
-
-    array = np.zeros(shape, np.int8).transpose(axes)
-    found = reshaped(array.shape, array.strides, wanted)
-    view = array.reshape(wanted)
-    assert (found is not None) == np.shares_memory(view, array)
-    if found is not None:
-        assert tuple(s for s, n in zip(found, wanted, strict=True) if n > 1) == tuple(
-            s for s, n in zip(view.strides, wanted, strict=True) if n > 1
-        )
 
 
 def test_a_broadcast_mask_stays_small_when_it_is_cast() -> None:
@@ -40,7 +21,3 @@ def test_a_transposed_batch_is_copied_for_a_product() -> None:
 
     graph = trace(product, mx.zeros((1, 256, 8, 64)))
     assert replay(graph).nbytes >= 256 * 8 * 64 * 4
-
-
-def test_row_strides() -> None:
-    assert row_strides((2, 3)) == (3, 1)
