@@ -1,8 +1,9 @@
 """Routing a model's attention calls to the way its packed cache asks for, for as long as a `with` lasts.
 
 mlx-lm's models import `scaled_dot_product_attention` by name, so the name is replaced in the modules of this model's
-classes. Only calls whose mask is a `SegmentMask` take another path: other models of the family notice nothing. So is
-`gated_delta_update`, whose calls from no state go chunk by chunk, but for those that have a kernel on Metal.
+classes. Only calls with a mask that one of our caches made, or that it is to make, take another path: other models of
+the family notice nothing. So is `gated_delta_update`, whose calls from no state go chunk by chunk, but for those that
+have a kernel on Metal.
 """
 
 import sys
@@ -94,22 +95,23 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
             rotary, shared = cache.rotary(mask)
             queries = mx.concatenate([queries, (rotary / scale).astype(queries.dtype)], axis=-1)
             keys, mask = mx.concatenate([keys, shared], axis=-1), SegmentMask(cache.row, None)
+        if isinstance(cache, PackedCache) and cache.chunk is not None:
+            mask = cache.make_mask(queries.shape[2])  # the model's own, [L, L], is never computed
         if not isinstance(mask, SegmentMask):
             return stock(queries, keys, values, cache, scale, mask, sinks)
-        row, window = mask.row, mask.window
-        boundaries = row.boundaries if row.way == "split" else None
-        if row.way == "causal":
+        row, window, chunk = mask.row, mask.window, mask.chunk
+        boundaries = row.cuts(chunk, len(queries)) if row.way in ("split", "causal") else None
+        if row.way == "causal" and not row.passes(chunk):
             heads, sunk = (queries.shape[-1], values.shape[-1]), sinks is not None
             if trains_stock(backend(), row.length, heads, queries.dtype, window=window, sinks=sunk):
                 return stock(queries, keys, values, cache, scale, "causal", sinks)
-            if backend() == "cpu":
-                boundaries = [(0, row.length)] * len(queries)
+            if backend() != "cpu":
+                boundaries = None
         if boundaries is not None:
             return split_attention(queries, keys, values, boundaries, scale=scale, window=window, sinks=sinks)
-        reach = min((n for n in (window, row.longest) if n is not None), default=None)
-        return blockwise_attention(
-            queries, keys, values, scale=scale, segments=row.segments_BL, window=reach, sinks=sinks
-        )
+        reach = min((n for n in (window, chunk, row.longest) if n is not None), default=None)
+        segments = row.segments(chunk)
+        return blockwise_attention(queries, keys, values, scale=scale, segments=segments, window=reach, sinks=sinks)
 
     return attention
 

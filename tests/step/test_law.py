@@ -53,6 +53,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3_moe": {},
     "gemma2": {},  # capped scores and logits
     "gpt_oss": {},  # sinks, windows, experts
+    "llama4": {},  # chunks shorter than the examples, of which the model makes a mask by itself
     "deepseek_v3": {  # latent attention, which adds a product of its own to the scores
         **LATENT,
         "q_lora_rank": 16,
