@@ -26,12 +26,14 @@ class PackedCache:
         offset: the position of the first token.
         chunk: positions after which attention begins anew (llama4), of which models make a mask by themselves; None.
         shared: later layers may read what this one kept.
+        picked: int [B, L, K], the keys that each query may see at most, where an indexer left its picks here; None.
     """
 
     def __init__(self, row: PackedRow, offset: int = 0, chunk: int | None = None) -> None:
         self.row, self.offset, self.chunk, self.shared = row, offset, chunk, row.shared
         self.keys: Any = None
         self.values: Any = None
+        self.picked: mx.array | None = None
 
     def make_mask(
         self, N: int, return_array: bool = False, window_size: int | None = None

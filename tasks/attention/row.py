@@ -133,6 +133,5 @@ def _shared(model: nn.Module) -> bool:
 
 
 def _latent(model: nn.Module) -> bool:
-    """Whether attention is latent in the form that mlx-lm's models share; one that picks keys needs its own scores."""
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    return "embed_q" in names and "indexer" not in names
+    """Whether attention is latent in the form that mlx-lm's models share."""
+    return any(name.endswith("embed_q") for name, _ in model.named_modules())

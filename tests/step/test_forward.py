@@ -100,6 +100,7 @@ def test_a_model_computes_in_the_dtype_of_its_base():
 SMALL: dict[str, dict[str, Any]] = {
     "qwen3": {"num_hidden_layers": 1},
     "gemma3_text": {"num_hidden_layers": 2, "sliding_window_pattern": 2},
+    "deepseek_v32": {"index_topk": 64, "index_n_heads": 2},
     "llama4": {
         "text_config": {**OTHERS["llama4"]["text_config"], "num_attention_heads": 2, "attention_chunk_size": 512}
     },
