@@ -50,7 +50,7 @@ class Run(Record):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    run_dir: str | None
+    run_dir: Annotated[str, Field(min_length=1)] | None
     resume: Literal["auto", "never", "extend"]
     gpu_lock: Literal["wait", "fail"]
     window: Annotated[str, AfterValidator(check_window)] | None = None
