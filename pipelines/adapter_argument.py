@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines.config import Run, compose
 from pipelines.form import check_overrides
+from pipelines.override import override
 from tasks.artifact import read_manifest
 from tasks.errors import ConfigError
 
@@ -36,7 +37,7 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
     base = (read_manifest(folder) or {}).get("model")
     if base is None and not any(o.startswith("model") for o in rest):
         raise ConfigError(f"adapter={given[0]}: it has no manifest.json that names its base; say model.path=...")
-    keys = [f"model.{key}={'null' if value is None else value}" for key, value in (base or {}).items()]
+    keys = [override(f"model.{key}", value) for key, value in (base or {}).items()]
     if held_out:
         source = next((o.partition("=")[2] for o in rest if o.startswith(("data.test=", "data.valid="))), None)
         if source is None:
@@ -58,8 +59,8 @@ def with_form(adapter: str, rows: str | None, overrides: Sequence[str]) -> tuple
     Raises:
         ConfigError: as above, or an override reaches beyond the keys of a run.
     """
-    quoted = [] if rows is None else ["data.valid='" + rows.replace("\\", "\\\\").replace("'", "\\'") + "'"]
-    return with_adapter([f"adapter={adapter}", *check_overrides([*quoted, *overrides])], held_out=rows is not None)
+    given = [] if rows is None else [override("data.valid", rows)]
+    return with_adapter([f"adapter={adapter}", *check_overrides([*given, *overrides])], held_out=rows is not None)
 
 
 def adapter_name(adapter: str) -> str:

@@ -24,7 +24,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, Field, ValidationError
 
-from pipelines.explain import explain, explain_hydra
+from pipelines.explain import explain, explain_hydra, unreadable
+from pipelines.override import readable
 from pipelines.window import check_window
 from tasks.artifact import Record
 from tasks.batch import Bucketed, Packed, Padded
@@ -49,7 +50,7 @@ class Run(Record):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    run_dir: str | None
+    run_dir: Annotated[str, Field(min_length=1)] | None
     resume: Literal["auto", "never", "extend"]
     gpu_lock: Literal["wait", "fail"]
     window: Annotated[str, AfterValidator(check_window)] | None = None
@@ -176,8 +177,9 @@ def lenient(overrides: Sequence[str]) -> list[str]:
         >>> lenient(["lora=rslora", "lora.rank=4", "+experiment=quickstart"])
         ['lora=rslora', '++lora.rank=4', '+experiment=quickstart']
     """
+    overrides = [readable(o) for o in overrides]
     if unparsable := [o for o in overrides if "=" not in o and not o.startswith("~")]:
-        raise ConfigError(f"cannot read the override {unparsable[0]!r}; write key=value, as in lora.rank=16")
+        raise ConfigError(unreadable(unparsable[0]))
     return [
         o if o.startswith(("+", "~", "hydra")) or _key(o) in _groups() or "@" in _key(o) else f"++{o}"
         for o in overrides
@@ -214,6 +216,6 @@ def parse_override(override: str) -> Override:
         ConfigError: it cannot be read.
     """
     try:
-        return OverridesParser.create().parse_override(override)
+        return OverridesParser.create().parse_override(readable(override))
     except HydraException as error:
-        raise ConfigError(f"cannot read the override {override!r}; write key=value, as in lora.rank=16") from error
+        raise ConfigError(unreadable(override)) from error

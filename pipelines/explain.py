@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from hydra.errors import OverrideParseException
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
@@ -52,6 +53,8 @@ def explain_hydra(error: Exception, conf: Path) -> str:
         conf: the folder of the groups.
     """
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        return unreadable(error.override.removeprefix("++"))
     if found := re.search(r"Could not find '(\w+)/([^']*)'", text):
         group, choice = found.groups()
         options = sorted(path.stem for path in (conf / group).glob("*.yaml"))
@@ -64,6 +67,20 @@ def explain_hydra(error: Exception, conf: Path) -> str:
         return f"{found[1]}: several values are several runs, which -m asks for; a text with a comma stands in quotes"
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"the configuration cannot be composed: {first}"
+
+
+def unreadable(override: str) -> str:
+    """What is said of an override that Hydra's parser refuses.
+
+    Example:
+        >>> print(unreadable("lora.rank"))
+        cannot read the override 'lora.rank'; write key=value, as in lora.rank=16
+        >>> print(unreadable("data.train=rows(1).jsonl"))
+        cannot read the override 'data.train=rows(1).jsonl'; put its value in quotes of its own: "data.train='...'"
+    """
+    key, equals, _ = override.partition("=")
+    fix = f"put its value in quotes of its own: \"{key}='...'\"" if equals else "write key=value, as in lora.rank=16"
+    return f"cannot read the override {override!r}; {fix}"
 
 
 def _path(loc: tuple[int | str, ...], run: type[BaseModel]) -> list[str]:

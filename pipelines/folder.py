@@ -7,6 +7,14 @@ from tempfile import TemporaryFile
 
 from tasks.errors import RunError
 
+RESULTS = ("metrics.jsonl", "bad_batch.json", "evaluate.json", "verdict.json", "report.json", "report.md", "loss.svg")
+"""What a run that starts afresh must not find: a failed one would stand beside another's verdict."""
+
+OWN = frozenset(
+    {"run.log", "config.yaml", "plan.json", "tokens.html", "checkpoints", "adapter", "manifest.json", *RESULTS}
+)
+"""All that a run writes into its directory; run.log first."""
+
 
 def make_folder(path: Path) -> list[Path]:
     """Makes a folder that can be written; gives those that were not there before, the innermost first.
@@ -42,8 +50,22 @@ def remove_folders(new: list[Path]) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raises what `make_folder` would; leaves nothing."""
+    """Raises what `make_folder` and `check_own` would; leaves nothing."""
     remove_folders(make_folder(path))
+    if path.exists():
+        check_own(path)
+
+
+def check_own(path: Path) -> None:
+    """Refuses a folder of other things: a config.yaml of theirs would be lost, and what else has a name of ours.
+
+    Raises:
+        RunError: it has no run.log, and what no run has made; files that begin with a dot do not count.
+    """
+    names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+    if others := sorted(names - OWN) if "run.log" not in names else []:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise RunError(f"run_dir={path} holds {', '.join(others[:3])}{more}, and no run; give a new folder")
 
 
 def check_links(path: Path) -> None:

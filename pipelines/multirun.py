@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.config import compose_plain
+from pipelines.override import override
 from tasks.artifact import write_text
 from tasks.errors import ConfigError
 
@@ -49,7 +50,7 @@ def own_folder(overrides: list[str], folder: Path) -> Job:
         ['lora.rank=4', 'run_dir=outputs/multirun/now/0']
     """
     given = "run_dir" in Job(overrides, folder).given
-    return Job(overrides if given else [*overrides, f"run_dir={folder}"], folder)
+    return Job(overrides if given else [*overrides, override("run_dir", str(folder))], folder)
 
 
 def summarize(jobs: list[Job]) -> None:

@@ -14,7 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from pipelines.config import Run
-from pipelines.folder import check_links, make_folder, remove_folders
+from pipelines.folder import RESULTS, check_links, check_own, make_folder, remove_folders
 from pipelines.resume import check_same, shaping
 from pipelines.run_log import RunLog
 from tasks.artifact import fingerprint, is_disk_full, sweep, write_json, write_text
@@ -23,8 +23,6 @@ from tasks.errors import GraftlineError, RunError
 
 OUTPUTS = Path(__file__).resolve().parents[1] / "outputs"
 TOKENS = OUTPUTS / "cache" / "tokens"
-RESULTS = ("metrics.jsonl", "bad_batch.json", "evaluate.json", "verdict.json", "report.json", "report.md", "loss.svg")
-"""What a run that starts afresh must not find: a failed one would stand beside another's verdict."""
 
 
 def new_run_dir(run: Run, identity: str | None = None) -> Path:
@@ -50,9 +48,10 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
     error ends the block, and so are the folders made for it.
 
     Raises:
-        RunError: not writable, in use by another run, of other settings, or on a disk that is full.
+        RunError: not writable, of other things, in use by another run, of other settings, or on a disk that is full.
     """
     new = make_folder(folder)
+    check_own(folder)
     check_links(folder)
     try:
         lock = FileLock(folder / ".lock")
@@ -65,8 +64,8 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
     try:
         swept = [*sweep(folder), *sweep(folder / "checkpoints")]
         check_same(run, folder)
-        _begin(run, folder)
         run_log = RunLog(folder / "run.log")
+        _begin(run, folder)
         if swept:
             run_log.say(logging.INFO, f"cleared away what a killed run left half written: {', '.join(swept)}")
         yield

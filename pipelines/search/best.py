@@ -14,6 +14,7 @@ import yaml
 from pipelines.config import Run, compose, decode
 from pipelines.finetune import run_stages
 from pipelines.gpu_lock import gpu_lock
+from pipelines.override import override
 from pipelines.search import space
 from pipelines.search.composed import Search
 from tasks.artifact import atomic_directory, damaged_files, fingerprint, read_manifest
@@ -60,7 +61,7 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
             )
         log.info("the best adapter, of trial %d, is on another machine: %s", number, row["where"])
         return {"adapter": None, "where": row["where"], "command": command(search, row["values"])}
-    run = compose([*changes, f"run_dir={space.text(str(folder))}", "resume=auto"])
+    run = compose([*changes, override("run_dir", str(folder)), "resume=auto"])
     with gpu_lock(search.run.gpu_lock, folder):
         report = _done(run, folder) or run_stages(run, changes, lift)
     failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]

@@ -1,18 +1,17 @@
 """The space of a search: which keys are in play, what is drawn for each, and how it reads as an override."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import optuna
 
+from pipelines.override import override
 from pipelines.search.settings import Categorical, Float, Int, Parameter
 
 Space = Mapping[str, Parameter]
 Values = dict[str, Any]
-_WORDS = {"true", "false", "null", "nan", "inf"}  # which Hydra would not take for text
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Values:
@@ -100,13 +99,8 @@ def probes(space: Space) -> Iterator[tuple[str, Values]]:
 
 
 def overrides(values: Values) -> list[str]:
-    """Values as Hydra's overrides.
-
-    Example:
-        >>> overrides({"lora.rank": 8, "optim.lr": 3e-05, "lora.targets": ["q_proj"], "data.train": "a b.jsonl"})
-        ['lora.rank=8', 'optim.lr=3e-05', 'lora.targets=[q_proj]', "data.train='a b.jsonl'"]
-    """
-    return [f"{key}={text(value)}" for key, value in values.items()]
+    """Values as Hydra's overrides."""
+    return [override(key, value) for key, value in values.items()]
 
 
 def encode(value: Any) -> Any:
@@ -129,22 +123,3 @@ def _draw(trial: optuna.Trial, key: str, parameter: Parameter) -> Any:
         return trial.suggest_float(key, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
     encoded = [encode(choice) for choice in parameter.choices]
     return parameter.choices[encoded.index(trial.suggest_categorical(key, encoded))]
-
-
-def text(value: Any) -> str:
-    """A value as Hydra's parser reads it back.
-
-    Example:
-        >>> text([1.0, "null", None, {"a": "it's"}])
-        "[1.0,'null',null,{a:'it\\\\'s'}]"
-    """
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(text, value))}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{text(item)}" for key, item in value.items()) + "}"
-    if not isinstance(value, str):
-        return repr(value)
-    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", value) and value.lower() not in _WORDS
-    return value if plain else "'" + value.replace("'", "\\'") + "'"

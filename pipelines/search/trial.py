@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from pipelines.config import Run, compose_variant
 from pipelines.finetune import run_stages
+from pipelines.override import override
 from pipelines.search import space
 from pipelines.search.composed import Search
 from pipelines.search.lease import Beat, TakenOver
@@ -93,7 +94,7 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
     resume = f"resume={'auto' if claimed.resumed else 'never'}"
 
     def ask() -> Run | Outcome:
-        placed = [f"run_dir={space.text(str(search.trial_folder(number)))}", resume]
+        placed = [override("run_dir", str(search.trial_folder(number))), resume]
         run = compose_variant(search.changes({}), [*space.overrides(values), *placed])
         if claimed.resumed or run.plan.probe or (asked := would_fit(run)).fits:
             return run

@@ -34,6 +34,7 @@ def blockwise_attention(
     window: int | None = None,
     sinks: mx.array | None = None,
     cap: float | None = None,
+    picked: mx.array | None = None,
     block: int | None = None,
 ) -> mx.array:
     """softmax(scale q k^T) v over the keys that are not later, of the same segment and inside the window.
@@ -50,6 +51,7 @@ def blockwise_attention(
         window: keys that a query sees, itself included; None for all.
         sinks: [H], a score per head that takes part in the normaliser and has no value (gpt-oss).
         cap: scores become cap * tanh(scores / cap) before the mask (gemma2).
+        picked: int [B, L, K], the keys that each query may see at most, some of which it can see; None for all.
         block: queries in a block; None for what suits the device.
 
     Returns:
@@ -70,7 +72,7 @@ def blockwise_attention(
     reach = L if window is None else min(window, L)
     device = "cpu" if mx.default_device() == mx.cpu else "gpu"
     bands = plan(L, BLOCK[device] if block is None else block, reach, BUDGET[device] // (B * H))
-    inner = _Tiles(scale, cap, reach, segments, H // N)
+    inner = _Tiles(scale, cap, reach, segments, picked, H // N)
     given = [q_BHLD, k_BNLD, v_BNLE] + ([] if sinks is None else [sinks])
     function: Any = mx.custom_function(lambda *arrays: _forward(inner, bands, *arrays))
 
@@ -90,8 +92,17 @@ class _Tiles:
         counted: what queries are multiplied by so that scores come in units; capped ones get there later.
     """
 
-    def __init__(self, scale: float, cap: float | None, reach: int, segments_BL: mx.array | None, repeats: int) -> None:
-        self.scale, self.cap, self.reach, self.segments_BL, self.repeats = scale, cap, reach, segments_BL, repeats
+    def __init__(
+        self,
+        scale: float,
+        cap: float | None,
+        reach: int,
+        segments_BL: mx.array | None,
+        picked_BLK: mx.array | None,
+        repeats: int,
+    ) -> None:
+        self.scale, self.cap, self.reach, self.repeats = scale, cap, reach, repeats
+        self.segments_BL, self.picked_BLK = segments_BL, picked_BLK
         self.unit = math.log2(math.e) if mx.default_device() == mx.cpu else 1.0
         self.counted = self.unit if cap is None else 1.0
 
@@ -110,14 +121,24 @@ class _Tiles:
         B, N, rows, D = x.shape
         return x.reshape(B, N * self.repeats, rows // self.repeats, D)
 
-    def scores(self, q: mx.array, k: mx.array, band: Band, tile: Tile) -> tuple[mx.array, mx.array | None]:
+    def picks(self, band: Band) -> mx.array | None:
+        """Which of all keys each query of a band picked, bool [B, queries, L]; None where all are."""
+        if self.picked_BLK is None:
+            return None
+        picked = self.picked_BLK[:, band.start : band.stop]
+        none = mx.zeros((*picked.shape[:2], self.picked_BLK.shape[1]), mx.bool_)
+        return mx.put_along_axis(none, picked, mx.array(True), axis=-1)
+
+    def scores(
+        self, q: mx.array, k: mx.array, band: Band, tile: Tile, picks: mx.array | None
+    ) -> tuple[mx.array, mx.array | None]:
         """Scores [B, N, repeats * queries, keys], MASKED where nothing is seen; and the cap's slope, None without."""
         s = q @ k.swapaxes(-1, -2)
         slope = None
         if self.cap is not None:
             t = mx.tanh(s / self.cap)
             s, slope = (self.cap * self.unit) * t, 1 - t * t
-        allowed = visible(band, tile, self.reach, self.segments_BL)
+        allowed = visible(band, tile, self.reach, self.segments_BL, picks)
         if allowed is not None:
             B, N, rows, keys = s.shape  # an addition, as a broadcast `where` is 25 times slower on a CPU
             s = s.reshape(B, N, self.repeats, -1, keys) + mx.where(allowed, 0.0, MASKED)
@@ -135,11 +156,11 @@ def _forward(inner: _Tiles, bands: list[Band], q: mx.array, k: mx.array, v: mx.a
     k, v = k.astype(mx.float32), v.astype(mx.float32)
     outs, lses = [], []
     for band in bands:
-        qi = inner.queries(q, band)
+        qi, picks = inner.queries(q, band), inner.picks(band)
         state = None
         for tile in band.tiles:
             keys = slice(tile.start, tile.stop)
-            s, _ = inner.scores(qi, k[:, :, keys], band, tile)
+            s, _ = inner.scores(qi, k[:, :, keys], band, tile, picks)
             top = s.max(-1, keepdims=True)
             if state is not None:
                 top = mx.maximum(top, state[1])
@@ -183,11 +204,11 @@ def _backward(
     dv: list[Any] = [None] * len(bands)
     for band in bands:
         qi, do = inner.queries(q, band), inner.group(cotangent, band)
-        norm, delta = inner.group(lse, band), inner.group(delta_BHL1, band)
+        norm, delta, picks = inner.group(lse, band), inner.group(delta_BHL1, band), inner.picks(band)
         grad = None
         for tile in band.tiles:
             keys = slice(tile.start, tile.stop)
-            s, slope = inner.scores(qi, k[:, :, keys], band, tile)
+            s, slope = inner.scores(qi, k[:, :, keys], band, tile, picks)
             p = inner.power(s - norm)
             ds = p * (do @ v[:, :, keys].swapaxes(-1, -2) - delta)
             ds = ds if slope is None else ds * slope

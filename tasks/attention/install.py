@@ -1,8 +1,9 @@
 """Routing a model's attention calls to the way its packed cache asks for, for as long as a `with` lasts.
 
 mlx-lm's models import `scaled_dot_product_attention` by name, so the name is replaced in the modules of this model's
-classes. Only calls whose mask is a `SegmentMask` take another path: other models of the family notice nothing. So is
-`gated_delta_update`, whose calls from no state go chunk by chunk, but for those that have a kernel on Metal.
+classes. Only calls with a mask that one of our caches made, or that it is to make, take another path: other models of
+the family notice nothing. So is `gated_delta_update`, whose calls from no state go chunk by chunk, but for those that
+have a kernel on Metal.
 """
 
 import sys
@@ -20,6 +21,7 @@ from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.capped import capped_attention
 from tasks.attention.delta import gated_delta
 from tasks.attention.packed import PackedCache, SegmentMask
+from tasks.attention.picked import picked_keys
 from tasks.attention.split import split_attention
 from tasks.attention.way import backend, trains_stock
 
@@ -50,6 +52,7 @@ def segment_attention(model: nn.Module) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(capped_attention(model))
+        stack.enter_context(picked_keys(model))
         for name, routed in ((NAME, _routed), (DELTA, _chunked)):
             for module in attention_modules(model, name):
                 _take(module, name, routed)
@@ -90,26 +93,30 @@ def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         mask: Any,
         sinks: mx.array | None = None,
     ) -> mx.array:
+        picked = None
+        if isinstance(cache, list) and all(isinstance(one, PackedCache) for one in cache):
+            cache, picked = cache[0], cache[-1].picked  # the second is an indexer's
         if isinstance(cache, PackedCache) and cache.row.latent:
             rotary, shared = cache.rotary(mask)
             queries = mx.concatenate([queries, (rotary / scale).astype(queries.dtype)], axis=-1)
             keys, mask = mx.concatenate([keys, shared], axis=-1), SegmentMask(cache.row, None)
+        if isinstance(cache, PackedCache) and cache.chunk is not None:
+            mask = cache.make_mask(queries.shape[2])  # the model's own, [L, L], is never computed
         if not isinstance(mask, SegmentMask):
             return stock(queries, keys, values, cache, scale, mask, sinks)
-        row, window = mask.row, mask.window
-        boundaries = row.boundaries if row.way == "split" else None
-        if row.way == "causal":
+        row, window, chunk = mask.row, mask.window, mask.chunk
+        boundaries = row.cuts(chunk, len(queries)) if row.way in ("split", "causal") and picked is None else None
+        if row.way == "causal" and picked is None and not row.passes(chunk):
             heads, sunk = (queries.shape[-1], values.shape[-1]), sinks is not None
             if trains_stock(backend(), row.length, heads, queries.dtype, window=window, sinks=sunk):
                 return stock(queries, keys, values, cache, scale, "causal", sinks)
-            if backend() == "cpu":
-                boundaries = [(0, row.length)] * len(queries)
+            if backend() != "cpu":
+                boundaries = None
         if boundaries is not None:
             return split_attention(queries, keys, values, boundaries, scale=scale, window=window, sinks=sinks)
-        reach = min((n for n in (window, row.longest) if n is not None), default=None)
-        return blockwise_attention(
-            queries, keys, values, scale=scale, segments=row.segments_BL, window=reach, sinks=sinks
-        )
+        reach = min((n for n in (window, chunk, row.longest) if n is not None), default=None)
+        seen: dict[str, Any] = {"segments": row.segments(chunk), "window": reach, "picked": picked}
+        return blockwise_attention(queries, keys, values, scale=scale, sinks=sinks, **seen)
 
     return attention
 

@@ -10,79 +10,12 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.cache import CacheList, make_prompt_cache
+from mlx_lm.models.cache import CacheList, ChunkedKVCache, make_prompt_cache
 
+from tasks.attention.row import PackedRow, SegmentMask
 from tasks.attention.way import Way, backend, choose_way
 from tasks.errors import ModelError
 from tasks.model.family import model_type
-
-GROUPED = {"gemma2": ("num_attention_heads", "num_key_value_heads")}
-"""Families that add the mask to scores [B, N, H / N, L, L], by the names of H and N in their arguments."""
-
-
-class SegmentMask(str):
-    """What stands for the mask in ways other than `mask`; `segment_attention` reads it.
-
-    A str, as models pass `"causal"` through; not that word where attention which is not routed would then leak from
-    segment to segment or see beyond a window: there it raises an error.
-    """
-
-    row: "PackedRow"
-    window: int | None
-
-    def __new__(cls, row: "PackedRow", window: int | None) -> "SegmentMask":
-        plain = row.way == "causal" and (window is None or window >= row.length)
-        told = f"causal inside segments, {row.way}; run the model inside segment_attention()"
-        mask = super().__new__(cls, "causal" if plain else told)
-        mask.row, mask.window = row, window
-        return mask
-
-
-class PackedRow:
-    """What the layers share: the segments, the way, and each mask, built once.
-
-    Attributes:
-        length: positions of a row, L.
-        segments_BL: int [B, L]; None where a row is one segment.
-        dtype: of additive masks.
-        way: see `tasks.attention.way`.
-        boundaries: for `split`: per row where segments start, then L.
-        longest: no segment that matters is longer; blockwise then skips keys further away.
-        grouped: masks are [B, 1, 1, L, L] rather than [B, 1, L, L].
-        shared: fewer layers have a cache than there are, so that some read another's.
-        latent: the model adds a product of its own to the scores, see `PackedCache.update_and_fetch`.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        segments_BL: mx.array | None,
-        dtype: mx.Dtype,
-        way: Way,
-        model: nn.Module,
-        boundaries: Sequence[Sequence[int]] | None = None,
-        longest: int | None = None,
-    ) -> None:
-        self.length, self.segments_BL, self.dtype, self.way = length, segments_BL, dtype, way
-        self.grouped, self.latent, self.shared = _grouped(model), _latent(model), _shared(model)
-        self.boundaries, self.longest = boundaries, longest
-        self._masks: dict[tuple[int | None, bool], mx.array] = {}
-
-    def mask(self, window: int | None, *, additive: bool) -> mx.array:
-        """Causal & same segment & inside the window, [B, 1, L, L]: 0 and -inf in `dtype`, or bool."""
-        if (window, additive) not in self._masks:
-            if additive:
-                built = mx.where(self.mask(window, additive=False), 0.0, -mx.inf).astype(self.dtype)
-            else:
-                at = mx.arange(self.length)
-                built = (at[:, None] >= at)[None]
-                if window is not None:
-                    built = built & (at[:, None] - at < window)
-                if self.segments_BL is not None:
-                    built = built & (self.segments_BL[:, :, None] == self.segments_BL[:, None])
-                built = built[:, None, None] if self.grouped else built[:, None]
-            self._masks[window, additive] = built
-        return self._masks[window, additive]
 
 
 class PackedCache:
@@ -91,13 +24,16 @@ class PackedCache:
     Attributes:
         row: what the layers of a call share.
         offset: the position of the first token.
+        chunk: positions after which attention begins anew (llama4), of which models make a mask by themselves; None.
         shared: later layers may read what this one kept.
+        picked: int [B, L, K], the keys that each query may see at most, where an indexer left its picks here; None.
     """
 
-    def __init__(self, row: PackedRow, offset: int = 0) -> None:
-        self.row, self.offset, self.shared = row, offset, row.shared
+    def __init__(self, row: PackedRow, offset: int = 0, chunk: int | None = None) -> None:
+        self.row, self.offset, self.chunk, self.shared = row, offset, chunk, row.shared
         self.keys: Any = None
         self.values: Any = None
+        self.picked: mx.array | None = None
 
     def make_mask(
         self, N: int, return_array: bool = False, window_size: int | None = None
@@ -112,11 +48,20 @@ class PackedCache:
         if self.row.length != N:
             raise ValueError(f"the model asks for a mask of {N} positions, the rows have {self.row.length}")
         if return_array:
-            return None if self.row.latent else self.row.mask(window_size, additive=False)
+            return None if self.row.latent else self.row.mask(window_size, self.chunk, additive=False)
         near = window_size is not None and window_size < N
         if self.row.way == "mask" or (self.row.way == "causal" and near and choose_way(N, backend()) == "mask"):
-            return self.row.mask(window_size, additive=True)
-        return SegmentMask(self.row, window_size)
+            return self.row.mask(window_size, self.chunk, additive=True)
+        return SegmentMask(self.row, window_size, self.chunk)
+
+    @property
+    def start_position(self) -> int:
+        """The first position that is kept, for models that make the mask of their chunks from it.
+
+        In packed rows that mask would not keep segments apart: there it fits nowhere, so that attention which is not
+        routed is an error.
+        """
+        return self.offset if self.row.segments_BL is None else self.offset + 1
 
     def update_and_fetch(self, keys: Any, values: Any) -> tuple[Any, Any]:
         """The same keys and values.
@@ -178,7 +123,7 @@ def packed_cache(
     Args:
         segments_BL: int [B, L], the same number at the positions of one segment; padding is a segment of its own.
         dtype: what the model computes in.
-        way: `mask` works anywhere; the others want the call inside `segment_attention(model)`.
+        way: `mask` works anywhere but in models of chunks; the others want the call inside `segment_attention(model)`.
         boundaries: for `split`, see `PackedRow`.
         longest: a promise that no segment but padding is longer, for `blockwise`.
         offset: the position of the first token, for models that ask.
@@ -207,11 +152,14 @@ def packed_cache(
     return [_of(stock, row, offset, refuse) for stock in make_prompt_cache(model)]
 
 
-def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "causal") -> list[Any]:
+def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "causal", offset: int = 0) -> list[Any]:
     """The caches for one call of `model` on rows of one example each: attention alone is changed, states are not.
 
     Wherever the backend would store [B, H, L, L] under grad, attention goes blockwise: see `tasks.attention.way`. To
     be used inside `segment_attention(model)`, with a model that `honours_alone`.
+
+    Args:
+        offset: the position of the first token.
 
     Example:
         >>> model = nn.Module()
@@ -219,30 +167,17 @@ def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "c
         >>> str(alone_cache(model, 512, mx.float32)[0].make_mask(512))[:6]
         'causal'
     """
-    row = PackedRow(length, None, dtype, way, model)
-    return [_of(stock, row, 0, lambda _: None) for stock in make_prompt_cache(model)]
+    row = PackedRow(length, None, dtype, way, model, first=offset)
+    return [_of(stock, row, offset, lambda _: None) for stock in make_prompt_cache(model)]
 
 
 def _of(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None]) -> Any:
     """Our cache in the place of mlx-lm's; `otherwise` says what a state-space or convolution layer gets."""
     if isinstance(stock, CacheList):
         return [_of(inner, row, offset, otherwise) for inner in stock.caches]
-    return PackedCache(row, offset) if hasattr(stock, "update_and_fetch") else otherwise(stock)
-
-
-def _grouped(model: nn.Module) -> bool:
-    names = GROUPED.get(model_type(model))
-    return names is not None and getattr(model.args, names[0]) > getattr(model.args, names[1])
-
-
-def _shared(model: nn.Module) -> bool:
-    return len(make_prompt_cache(model)) < len(getattr(model, "layers", []))
-
-
-def _latent(model: nn.Module) -> bool:
-    """Whether attention is latent in the form that mlx-lm's models share; one that picks keys needs its own scores."""
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    return "embed_q" in names and "indexer" not in names
+    if not hasattr(stock, "update_and_fetch"):
+        return otherwise(stock)
+    return PackedCache(row, offset, stock.chunk_size if isinstance(stock, ChunkedKVCache) else None)
 
 
 def _width(rotary_B1LR: mx.array) -> int:

@@ -55,8 +55,14 @@ def plan(length: int, block: int, reach: int, spare: int) -> list[Band]:
     return bands
 
 
-def visible(band: Band, tile: Tile, reach: int, segments_BL: mx.array | None) -> mx.array | None:
-    """Which pairs of a tile may attend, bool [B or 1, 1, 1, queries, keys]; None where all may."""
+def visible(
+    band: Band, tile: Tile, reach: int, segments_BL: mx.array | None, picked_BQL: mx.array | None = None
+) -> mx.array | None:
+    """Which pairs of a tile may attend, bool [B or 1, 1, 1, queries, keys]; None where all may.
+
+    Args:
+        picked_BQL: bool, which of all keys each query of the band picked.
+    """
     allowed = None
     if tile.partial:
         queries, keys = mx.arange(band.start, band.stop)[:, None], mx.arange(tile.start, tile.stop)[None]
@@ -68,4 +74,7 @@ def visible(band: Band, tile: Tile, reach: int, segments_BL: mx.array | None) ->
         left, right = segments_BL[:, band.start : band.stop, None], segments_BL[:, None, tile.start : tile.stop]
         same = (left == right)[:, None, None]
         allowed = same if allowed is None else allowed & same
+    if picked_BQL is not None:
+        picked = picked_BQL[:, None, None, :, tile.start : tile.stop]
+        allowed = picked if allowed is None else allowed & picked
     return allowed

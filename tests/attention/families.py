@@ -22,8 +22,33 @@ OTHERS: dict[str, dict[str, Any]] = {
         "sliding_window": 7,
         "layer_types": ["sliding_attention", "full_attention"],
     },
+    "deepseek_v32": {
+        "kv_lora_rank": 16,
+        "q_lora_rank": 16,
+        "qk_nope_head_dim": 16,
+        "qk_rope_head_dim": 16,
+        "v_head_dim": 16,
+        "index_head_dim": 32,
+        "index_n_heads": 16,  # as few as 4 give keys of equal score, of which any may be picked
+        "index_topk": 6,
+    },
     "gpt2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_ctx": 64, "n_positions": 64, "layer_norm_epsilon": 1e-5},
     "mamba": {"state_size": 8, "conv_kernel": 4, "use_bias": False, "use_conv_bias": True, "time_step_rank": 4},
+    "llama4": {
+        "text_config": {
+            **COMMON,
+            "model_type": "llama4_text",
+            "num_hidden_layers": 4,  # the fourth is global, without positions
+            "attention_bias": False,
+            "attention_chunk_size": 7,
+            "interleave_moe_layer_step": 2,
+            "intermediate_size_mlp": 128,
+            "num_experts_per_tok": 1,
+            "num_local_experts": 4,
+            "rope_scaling": None,
+            "use_qk_norm": True,
+        }
+    },
     "ministral3": {
         "rope_parameters": {
             "rope_theta": 1e4,
@@ -33,8 +58,8 @@ OTHERS: dict[str, dict[str, Any]] = {
         }
     },
 }
-SAME = ("qwen3", "llama", "qwen3_moe", "gemma3_text", "gemma2", "gpt_oss")
-"""Dense, dense untied, experts, a window shorter than a segment, capped scores, sinks."""
+SAME = ("qwen3", "llama", "qwen3_moe", "gemma3_text", "gemma2", "gpt_oss", "llama4", "deepseek_v32")
+"""Dense, dense untied, experts, a window shorter than a segment, capped scores, sinks, chunks, keys that are picked."""
 
 
 def tiny(family: str, **changes: Any) -> Any:

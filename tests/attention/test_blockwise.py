@@ -55,6 +55,7 @@ CASES: dict[str, Case] = {
     "sinks": {"sinks": True, "window": 9, "segments": True},
     "cap": {"cap": 0.7, "segments": True},
     "a block of keys a tile": {"segments": True, "window": 20, "budget": 1},
+    "picked": {"segments": True, "picked": True, "budget": 1},
 }
 
 
@@ -66,6 +67,10 @@ def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         case["segments"] = mx.array([[0] * 3 + [1] * 14 + [2] + [3] * 23, [4] * 30 + [0] * 11])
     if case.get("sinks"):
         case["sinks"] = mx.random.normal((4,), key=mx.random.key(9))
+    if case.get("picked"):  # the first of a query's segment, and two that it need not see; seldom itself
+        first = mx.argmax(case["segments"][:, :, None] == case["segments"][:, None], axis=-1)
+        others = mx.random.randint(0, 41, (2, 41, 2), key=mx.random.key(5))
+        case["picked"] = mx.concatenate([first[..., None].astype(mx.int32), others], axis=-1)
     return case
 
 
@@ -73,6 +78,8 @@ def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_values_and_gradients(options: Case) -> None:
     q, k, v, cotangent = draw(2, 4, 2, 41, 8, 6)
     mask = allowed(41, options.get("segments"), options.get("window"))
+    if "picked" in options:
+        mask = mask & (np.array(options["picked"])[..., None] == np.arange(41)).any(2)[:, None]
     sinks, cap = options.get("sinks"), options.get("cap")
     inputs = [q, k, v] + ([] if sinks is None else [sinks])
 

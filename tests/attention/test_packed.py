@@ -1,45 +1,22 @@
-"""The cache: its masks, its number, and what it refuses."""
+"""The cache: what it answers, its number, and what it refuses."""
 
 import mlx.core as mx
-import numpy as np
 import pytest
 from mlx_lm.models.cache import make_prompt_cache
 
-from tasks.attention import alone_cache, packed_cache
-from tasks.attention.packed import SegmentMask
+from tasks.attention import Way, alone_cache, packed_cache
+from tasks.attention.row import SegmentMask
 from tasks.errors import ModelError
 from tests.attention.families import STARTS, segments_of, tiny
-from tests.attention.test_blockwise import allowed
 from tests.step.test_law import FAMILIES, LATENT
 
 SEGMENTS = segments_of()
-
-
-@pytest.mark.parametrize("window", [None, 1, 7])
-@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
-def test_the_additive_mask(window: int | None, dtype: mx.Dtype) -> None:
-    mask = packed_cache(tiny("qwen3"), SEGMENTS, dtype)[0].make_mask(44, window_size=window)
-    assert (mask.dtype, mask.shape) == (dtype, (2, 1, 44, 44))
-    expected = np.where(allowed(44, SEGMENTS, window), 0.0, -np.inf)
-    assert np.array_equal(np.array(mask.astype(mx.float32)), expected)
-
-
-def test_layers_share_one_mask_for_each_window() -> None:
-    caches = packed_cache(tiny("gemma3_text"), SEGMENTS, mx.float32)
-    assert caches[0].make_mask(44, window_size=7) is caches[1].make_mask(44, window_size=7)
-    assert caches[0].make_mask(44, window_size=7) is not caches[2].make_mask(44)
 
 
 def test_who_asks_for_an_array_gets_bools_any_way() -> None:
     cache = packed_cache(tiny("qwen3"), SEGMENTS, mx.float32, way="blockwise")[0]
     assert cache.make_mask(44, return_array=True).dtype == mx.bool_
     assert isinstance(cache.make_mask(44), SegmentMask)
-
-
-def test_grouped_scores_get_a_grouped_mask() -> None:
-    assert packed_cache(tiny("gemma2"), SEGMENTS, mx.float32)[0].make_mask(44).shape == (2, 1, 1, 44, 44)
-    plain = tiny("gemma2", num_key_value_heads=4)
-    assert packed_cache(plain, SEGMENTS, mx.float32)[0].make_mask(44).shape == (2, 1, 44, 44)
 
 
 @pytest.mark.parametrize("length", [44, LATENT["qk_rope_head_dim"]])
@@ -95,6 +72,20 @@ def test_a_row_of_one_example_needs_no_array_for_a_mask() -> None:
     at = mx.arange(44)
     near = (at[:, None] >= at) & (at[:, None] - at < 7)
     assert mx.array_equal(causal[0, 0], near)
+
+
+def test_chunks_are_known_from_the_models_own_cache() -> None:
+    first, _, _, everywhere = alone_cache(tiny("llama4"), 44, mx.float32)
+    assert (first.chunk, everywhere.chunk) == (7, None)
+    assert first.make_mask(44).chunk == 7
+
+
+@pytest.mark.parametrize("way", ["mask", "blockwise", "split"])
+def test_a_models_own_chunks_do_not_keep_segments_apart(way: Way) -> None:
+    model = tiny("llama4")
+    cache = packed_cache(model, SEGMENTS, mx.float32, way=way, boundaries=STARTS)
+    with pytest.raises(ValueError, match="broadcast"):  # without segment_attention(model)
+        mx.eval(model(segments_of(), cache=cache))
 
 
 def test_a_window_on_cuda_is_one_additive_mask_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mlx.utils import tree_map
 
 from tasks.attention import honours_alone, honours_segments
-from tests.attention.families import SAME, tiny
+from tests.attention.families import OTHERS, SAME, tiny
 
 
 @pytest.mark.parametrize("family", SAME)
@@ -41,6 +41,22 @@ def test_scaling_by_absolute_position_shows_at_the_end_of_a_long_row() -> None:
     model = tiny("ministral3")
     assert honours_segments(model, 300, row_length=256)
     assert not honours_segments(model, 300, row_length=4096)
+
+
+@pytest.mark.parametrize("row_length", [512, 16384])
+def test_so_does_a_temperature_that_rises_slowly(row_length: int) -> None:
+    settings = {**OTHERS["llama4"]["text_config"], "floor_scale": 8192}
+    assert honours_segments(tiny("llama4", text_config=settings), 300, row_length=row_length) == (row_length < 8192)
+
+
+@pytest.mark.parametrize("chunk", [7, 8192])
+def test_chunks_are_believed_where_one_ends_in_the_models_own_mask(chunk: int) -> None:
+    model = tiny("llama4", text_config={**OTHERS["llama4"]["text_config"], "attention_chunk_size": chunk})
+    assert honours_alone(model, 300)
+    assert honours_segments(model, 300)
+    model.language_model.model.attention_chunk_size = chunk - 2
+    assert not honours_alone(model, 300)
+    assert not honours_segments(model, 300)
 
 
 def test_a_model_that_packing_cannot_change_proves_nothing() -> None:

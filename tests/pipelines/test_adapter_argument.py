@@ -31,6 +31,12 @@ def test_the_base_comes_from_the_manifest(tmp_path: Path) -> None:
     assert "adjoint" not in run.verify.checks
 
 
+@pytest.mark.parametrize("path", ["/home/jörg/models, old/qwen", "d/it's here", "мод ель"])
+def test_a_base_may_lie_anywhere(path: str, tmp_path: Path) -> None:
+    folder = _manifest(tmp_path, Model(path=path))
+    assert with_adapter([f"adapter={folder}"])[1].model.path == path
+
+
 def test_what_is_typed_wins(tmp_path: Path) -> None:
     _, run = with_adapter([f"adapter={_manifest(tmp_path, Model(path='a/b'))}", "model.path=c/d"])
     assert run.model.path == "c/d"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.config import CONF
 from pipelines.folder import check_folder, check_links, make_folder, remove_folders
 from tasks.errors import RunError
 
@@ -43,6 +44,24 @@ def test_what_cannot_be_written_is_one_line(path: str, words: str, tmp_path: Pat
     with pytest.raises(RunError, match=words):
         check_folder(tmp_path / path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("folder", [CONF, CONF.parent])
+def test_a_folder_of_other_things_is_no_run_directory(folder: Path) -> None:
+    before = (CONF / "config.yaml").read_bytes()
+    with pytest.raises(RunError, match=r"run_dir=/.* holds \S+, .* more, and no run; give a new folder"):
+        check_folder(folder)
+    assert (CONF / "config.yaml").read_bytes() == before
+
+
+def test_what_a_run_or_a_plan_left_is(tmp_path: Path) -> None:
+    for names in ((".lock", ".DS_Store"), ("plan.json", "tokens.html"), ("run.log", "notes.txt")):
+        for name in names:
+            (tmp_path / name).touch()
+        check_folder(tmp_path)
+    (tmp_path / "run.log").unlink()
+    with pytest.raises(RunError, match=r"holds notes\.txt, and no run"):
+        check_folder(tmp_path)
 
 
 @pytest.mark.parametrize("link", ["checkpoints", "adapter", "metrics.jsonl", "checkpoints/step-000004"])

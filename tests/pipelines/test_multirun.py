@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.config import compose
 from pipelines.multirun import Job, own_folder, summarize, table
 
 
@@ -32,6 +33,11 @@ def test_the_page_is_printed_too(tmp_path: Path, capsys: pytest.CaptureFixture[s
     summarize([_job(tmp_path / f"{n}", f"lora.targets=[{name}]") for n, name in enumerate(("'a|b'", "c"))])
     assert "['a\\|b']" in (tmp_path / "summary.md").read_text()
     assert "verified" in capsys.readouterr().out
+
+
+def test_the_folder_may_lie_anywhere(tmp_path: Path) -> None:
+    job = _job(tmp_path / "jörg's, runs/0", "lora.rank=4")
+    assert compose([*job.overrides, "model.path=x"]).run_dir == str(job.folder) == str(job.run_dir)
 
 
 def test_a_run_dir_of_ones_own_stays_and_is_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import product
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -13,6 +14,7 @@ from tasks.model.head import find_head
 from tasks.optim import AdamW
 from tasks.step import Forward, Update
 from tasks.step.forward import _filled, compute_dtype, usual_share
+from tests.attention.families import OTHERS, tiny
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
 
@@ -95,13 +97,21 @@ def test_a_model_computes_in_the_dtype_of_its_base():
     assert compute_dtype(model) == mx.bfloat16
 
 
-SMALL = {"qwen3": {"num_hidden_layers": 1}, "gemma3_text": {"num_hidden_layers": 2, "sliding_window_pattern": 2}}
+SMALL: dict[str, dict[str, Any]] = {
+    "qwen3": {"num_hidden_layers": 1},
+    "gemma3_text": {"num_hidden_layers": 2, "sliding_window_pattern": 2},
+    "deepseek_v32": {"index_topk": 64, "index_n_heads": 2},
+    "llama4": {
+        "text_config": {**OTHERS["llama4"]["text_config"], "num_attention_heads": 2, "attention_chunk_size": 512}
+    },
+}
 
 
 @pytest.mark.parametrize("family", sorted(SMALL))
 @pytest.mark.parametrize("trained", [True, False])
 def test_memory_grows_with_a_row_of_one_example_not_with_its_square(family, trained):
-    model = tiny_model(family, num_attention_heads=2, num_key_value_heads=1, **SMALL[family])
+    model = tiny(family, num_attention_heads=2, num_key_value_heads=1, **SMALL[family])
+    model.freeze()
     attach_random(model)
     forward, masters = Forward(model, MaskedCrossEntropy(), find_head(model)), model.trainable_parameters()
     update = Update(forward, AdamW())

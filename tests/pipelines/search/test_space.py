@@ -2,10 +2,7 @@
 
 import optuna
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipelines.config import compose_plain
 from pipelines.search import space
 from pipelines.search.settings import Categorical, Float, Int
 
@@ -53,15 +50,3 @@ def test_a_grid_needs_steps() -> None:
 def test_the_probes_put_each_key_in_play() -> None:
     for key, values in space.probes(CHAIN):
         assert space.in_play(CHAIN[key], values), (key, values)
-
-
-values = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
-texts = st.text(
-    st.characters(codec="ascii", exclude_characters="\\\n\r$", categories=("L", "N", "P", "Zs")), max_size=12
-)
-
-
-@given(st.lists(values | texts, max_size=4) | values | texts)
-def test_hydra_reads_back_what_was_written(value: object) -> None:
-    (override,) = space.overrides({"data.template_kwargs.x": value})
-    assert compose_plain([override])["data"]["template_kwargs"]["x"] == value

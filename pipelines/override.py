@@ -1,0 +1,52 @@
+"""Overrides as Hydra's parser reads them: a key, and a value that comes back as it was given."""
+
+import json
+import re
+from typing import Any
+
+_WORDS = {"true", "false", "null", "nan", "inf"}  # which Hydra would not take for text
+
+
+def override(key: str, value: Any) -> str:
+    """A value as an override.
+
+    Example:
+        >>> override("lora.rank", 8), override("optim.lr", 3e-05), override("lora.targets", ["q_proj"])
+        ('lora.rank=8', 'optim.lr=3e-05', 'lora.targets=[q_proj]')
+        >>> override("data.train", "a b.jsonl")
+        "data.train='a b.jsonl'"
+    """
+    return f"{key}={text(value)}"
+
+
+def text(value: Any) -> str:
+    """A value as Hydra's parser reads it back.
+
+    Example:
+        >>> text([1.0, "null", None, {"a": "it's"}])
+        "[1.0,'null',null,{a:'it\\\\'s'}]"
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(text, value))}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{text(item)}" for key, item in value.items()) + "}"
+    if not isinstance(value, str):
+        return repr(value)
+    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", value, re.ASCII) and value.lower() not in _WORDS
+    if plain:
+        return value
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
+    return f"'{escaped}'"  # a backslash is itself but before a quote
+
+
+def readable(typed: str) -> str:
+    """A typed override; one whose plain value has letters beyond ASCII, which Hydra's parser refuses, in quotes.
+
+    Example:
+        >>> readable("model.path=/home/jörg/qwen"), readable("model.path=/home/joe/qwen")
+        ("model.path='/home/jörg/qwen'", 'model.path=/home/joe/qwen')
+    """
+    key, _, value = typed.partition("=")
+    return typed if value.isascii() or re.search(r"^['\"\[{]|[,(]", value) else override(key, value)
