@@ -103,4 +103,6 @@ def _score(folder: Path, run: Run, lift: Callable[[Any], Any]) -> Scores:
     cache = lift(tokenize)(run.data, run.model, TOKENS)
     with TemporaryDirectory() as nowhere, gpu_lock(run.gpu_lock, folder):
         out = Path(run.run_dir or nowhere).expanduser()
-        return lift(evaluate_task)(read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json")
+        return lift(evaluate_task)(
+            read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json", memory=run.memory
+        )

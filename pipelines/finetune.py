@@ -106,7 +106,14 @@ def run_stages(
         cache = lift(tokenize)(run.data, run.model, TOKENS)
         settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
         agreed = lift(plan)(
-            cache, *settings, folder / "plan.json", loss=run.loss, memory=run.memory, probe=run.plan.probe
+            cache,
+            *settings,
+            folder / "plan.json",
+            loss=run.loss,
+            memory=run.memory,
+            probe=run.plan.probe,
+            evaluate=run.evaluate,
+            verify=run.verify,
         )
         write_tokens_page(cache, run.data, run.model, folder)
         recipe = Recipe(
@@ -122,7 +129,9 @@ def run_stages(
         with gpu_lock(run.gpu_lock, folder):
             start = lift(inject)(run.model, run.lora, run.seed, folder / "checkpoints" / "start")
             trained = lift(train)(start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder, watch)
-            scores = lift(evaluate)(trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json")
+            scores = lift(evaluate)(
+                trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json", memory=run.memory
+            )
             verdict = lift(verify)(trained.adapter, run.model, run.verify, folder / "verdict.json")
         report = write_report(run, folder, time.monotonic() - began, cache, agreed, trained, scores, verdict)
         seal(

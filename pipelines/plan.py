@@ -40,7 +40,16 @@ def main(overrides: Sequence[str]) -> None:
     make_folder(folder)
     out = folder / "plan.json"
     settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
-    agreed = plan.fn(cache, *settings, out, loss=run.loss, memory=run.memory, probe=run.plan.probe)
+    agreed = plan.fn(
+        cache,
+        *settings,
+        out,
+        loss=run.loss,
+        memory=run.memory,
+        probe=run.plan.probe,
+        evaluate=run.evaluate,
+        verify=run.verify,
+    )
     shown = write_tokens_page(cache, run.data, run.model, folder)
     show_tokens(shown, [where(example, run.data, cache) for example in shown], console)
     console.print()

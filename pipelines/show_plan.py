@@ -24,6 +24,14 @@ PARTS = {
 }
 """How the parts of the peak are called."""
 
+STAGES = {
+    "validation": "validation",
+    "loss": "held-out loss",
+    "answers": "held-out answers",
+    "verification": "verification",
+}
+"""How the stages after a step are called, in the order of the run."""
+
 
 def show_plan(agreed: Plan, console: Console) -> None:
     """Prints a plan: two tables, the histogram of train, a line for each remark."""
@@ -119,13 +127,14 @@ def _facts(agreed: Plan) -> Table:
     facts.add_row("padding", f"{agreed.padding_share:.1%} of the positions, {agreed.layout.kind}")
     facts.add_row("adapter", f"{agreed.adapter_parameters:,} parameters on {agreed.adapter_modules} projections")
     facts.add_row("base", f"{agreed.model_type}, {agreed.base_bytes / 1e9:,.3f} GB of weights")
-    facts.add_row("peak memory", f"{agreed.peak_memory_bytes / GB:,.3f} GB of {agreed.budget_bytes / GB:,.3f} GB")
+    facts.add_row("peak memory", f"{agreed.need_bytes / GB:,.3f} GB of {agreed.budget_bytes / GB:,.3f} GB")
+    facts.add_row("training step", f"{agreed.peak_memory_bytes / GB:,.3f} GB")
     if agreed.probed_bytes is not None:
         facts.add_row("  that is a real step's; told:", f"{agreed.peak.total / GB:,.3f} GB")
     for name, nbytes in agreed.peak.model_dump().items():
         facts.add_row(f"  {PARTS[name]}", f"{nbytes / GB:,.3f} GB")
-    if agreed.scoring_bytes is not None:
-        facts.add_row("held-out loss holds", f"{agreed.scoring_bytes / GB:,.3f} GB")
+    for name, nbytes in agreed.stages.items():
+        facts.add_row(STAGES[name], f"{nbytes / GB:,.3f} GB")
     return facts
 
 

@@ -6,24 +6,29 @@ from pydantic import Field
 
 from pipelines.config import Run
 from pipelines.run_dir import TOKENS
-from tasks.artifact import Record
+from tasks.artifact import Record, fingerprint
+from tasks.check.demand import stages_of
 from tasks.data import TokenCache
 from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import attach
+from tasks.memory.parts import COPIES
 from tasks.model import Model
 from tasks.model.family import select_projections
 from tasks.model.load import load_base
 from tasks.step import Recipe
 from tasks.step.demand import Demand, identity
-from tasks.step.fitting import RECOMPUTE, fastest
+from tasks.step.fitting import RECOMPUTE, changed, fastest
+from tasks.step.held_out import HeldOut
 from tasks.step.longest import longest_row
+from tasks.step.stages import Stages
 from tasks.tokenize import tokens_of
 
 MOST = 32
 """Demands that are kept: a sweep asks the same again and again."""
 
 _KNOWN: dict[str, Demand] = {}
+_STAGES: dict[str, tuple[int, Stages]] = {}
 
 
 class Fits(Record):
@@ -31,8 +36,8 @@ class Fits(Record):
 
     Attributes:
         fits: within the budget, or something that memory=auto may choose is.
-        peak_bytes: what training would hold, of what is chosen where something is; at least, where the weights alone
-            are more than the budget.
+        peak_bytes: what the largest stage would hold, under what is chosen where something is; at least, where the
+            weights alone are more than the budget.
         budget_bytes: the most that it may.
     """
 
@@ -42,7 +47,7 @@ class Fits(Record):
 
 
 def would_fit(run: Run) -> Fits:
-    """Whether the training of a run keeps to its budget; no weight is read, and known rows are not tokenized again.
+    """Whether every stage of a run keeps to its budget; no weight is read, and known rows are not tokenized again.
 
     Milliseconds, once the rows are tokenized, for a run that differs from one asked before in what does not shape
     memory (rates, steps, alpha, how much dropout), and for one whose weights alone are too much; a second or
@@ -53,12 +58,27 @@ def would_fit(run: Run) -> Fits:
     budget = run.memory.budget
     if demand.least > budget:
         return Fits(fits=False, peak_bytes=demand.least, budget_bytes=budget)
+    taken = recipe
     if run.memory.auto:
         weighed = fastest(recipe, demand.longest, demand.quantized, demand.bytes, budget)
         if weighed and weighed[-1].fits:
-            return Fits(fits=True, peak_bytes=weighed[-1].peak_bytes, budget_bytes=budget)
-    peak = demand.bytes(recipe)
+            taken = changed(recipe, weighed[-1].changes)
+    if (peak := demand.bytes(taken)) <= budget:
+        peak = max(peak, *_stages(demand, taken, cache, run).values(), 0)
     return Fits(fits=peak <= budget, peak_bytes=peak, budget_bytes=budget)
+
+
+def _stages(demand: Demand, recipe: Recipe, cache: TokenCache, run: Run) -> Stages:
+    """What the other stages hold; of another rank, told by the first one's and the adapter's own bytes."""
+    shaping = run.lora.model_dump(mode="json", include={"targets", "last_blocks"})
+    how = recipe.model_dump_json(include={"layout", "loss", "memory", "train"})
+    of = fingerprint([cache.fingerprint, run.model, shaping, how, run.evaluate, run.verify])
+    if of not in _STAGES:
+        told = stages_of(demand, recipe, cache, HeldOut(cache, run.evaluate), run.evaluate, run.verify)
+        _STAGES[of] = demand.trained, told
+    trained, told = _STAGES[of]
+    more = (1 + COPIES) * max(0, demand.trained - trained)
+    return {name: held + more for name, held in told.items()}
 
 
 def longest_rows(run: Run) -> dict[str, int]:

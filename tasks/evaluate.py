@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import mlx.nn as nn
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import Adapter, base_fingerprint, load_adapter
 from tasks.artifact import Record, fingerprint, write_json
 from tasks.batch import batches
-from tasks.data import TokenCache, TokenSplit
-from tasks.errors import DataError
+from tasks.data import TokenCache
 from tasks.loss import MaskedCrossEntropy
+from tasks.memory import Memory
 from tasks.model import Model
 from tasks.model.head import find_head
 from tasks.model.load import load_base, load_tokenizer
 from tasks.settings import Evaluate
 from tasks.step import Forward
-from tasks.step.scoring import SCORED
+from tasks.step.answering import AT_ONCE, PROMPTS, most_at_once
+from tasks.step.held_out import First, HeldOut
+from tasks.step.scoring import CHUNK, SCORED
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -67,7 +68,15 @@ class Scores(Record):
 
 
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE)
-def evaluate(adapter: Adapter, cache: TokenCache, model: Model, settings: Evaluate, out: Path) -> Scores:
+def evaluate(
+    adapter: Adapter,
+    cache: TokenCache,
+    model: Model,
+    settings: Evaluate,
+    out: Path,
+    *,
+    memory: Memory = Memory(),  # noqa: B008 (frozen)
+) -> Scores:
     """Scores the base, then the adapter, on the test rows (on the validation rows where there are none).
 
     Args:
@@ -76,25 +85,26 @@ def evaluate(adapter: Adapter, cache: TokenCache, model: Model, settings: Evalua
         model: the base.
         settings: how many examples and answers.
         out: the file to write, evaluate.json.
+        memory: whose budget says how many answers are generated at once.
 
     Raises:
         DataError: there are no held-out rows.
     """
-    name = next((name for name in ("test", "valid") if name in cache.splits), None)
-    if name is None:
-        raise DataError("there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share")
-    rows, tokenizer, base = _Head(cache.split(name), settings.examples), load_tokenizer(model), load_base(model).model
-    asked = [i for i in range(len(rows)) if rows.prompt_length(i)][: settings.generate]
+    held_out, new = HeldOut(cache, settings), settings.max_new_tokens
+    name, rows, asked = held_out.name, held_out.rows, held_out.asked
+    tokenizer, base = load_tokenizer(model), load_base(model).model
+    room = memory.budget - 4 * adapter.parameters
+    at_once = most_at_once(base, len(asked), held_out.longest_prompt, new, room)[0] if asked else 1
     of = _identity(adapter, model, cache, name)
     before = (
         _once(of and [*of, len(rows)], lambda: _loss(base, rows)),
         _once(
-            of and [*of, asked, settings.max_new_tokens],
-            lambda: _answers(base, tokenizer, rows, asked, settings.max_new_tokens),
+            of and [*of, asked, new],
+            lambda: _answers(base, tokenizer, rows, asked, new, at_once),
         ),
     )
     load_adapter(Path(adapter.path), base)
-    after = _loss(base, rows), _answers(base, tokenizer, rows, asked, settings.max_new_tokens)
+    after = _loss(base, rows), _answers(base, tokenizer, rows, asked, new, at_once)
     references = [_text(tokenizer, rows.ids(i)[rows.prompt_length(i) :]) for i in asked]
     scores = Scores(
         split=name,
@@ -146,30 +156,21 @@ def _once(of: list[Any] | None, measure: Callable[[], Found]) -> Found:
     return _OF_BASES[key]
 
 
-class _Head:
-    """The first examples of a split."""
-
-    def __init__(self, rows: TokenSplit, limit: int | None):
-        self._rows, self._n = rows, min(len(rows), limit or len(rows))
-        self.lengths: np.ndarray = rows.lengths[: self._n]
-        self.ids, self.weights, self.prompt_length = rows.ids, rows.weights, rows.prompt_length
-
-    def __len__(self) -> int:
-        return self._n
+def _loss(model: nn.Module, rows: First) -> float:
+    return Forward(model, MaskedCrossEntropy(), find_head(model), chunk=CHUNK).mean(batches(rows, SCORED, seed=0))
 
 
-def _loss(model: nn.Module, rows: _Head) -> float:
-    return Forward(model, MaskedCrossEntropy(), find_head(model)).mean(batches(rows, SCORED, seed=0))
-
-
-def _answers(model: nn.Module, tokenizer: Any, rows: _Head, asked: list[int], most: int) -> list[str]:
+def _answers(
+    model: nn.Module, tokenizer: Any, rows: First, asked: list[int], most: int, at_once: int = AT_ONCE
+) -> list[str]:
     """Greedy answers, batched by mlx-lm."""
     if not asked:
         return []
     from mlx_lm.generate import batch_generate
 
     prompts = [rows.ids(i)[: rows.prompt_length(i)].tolist() for i in asked]
-    return list(batch_generate(model, tokenizer, prompts, max_tokens=most).texts)
+    batched: Any = {"completion_batch_size": at_once, "prefill_batch_size": min(at_once, PROMPTS)}
+    return list(batch_generate(model, tokenizer, prompts, max_tokens=most, **batched).texts)
 
 
 def _text(tokenizer: Any, ids: Any) -> str:

@@ -12,22 +12,24 @@ from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
 from tasks.attention import backend, choose_way, honours_segments
 from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
+from tasks.check.demand import stages_of
 from tasks.data import SplitStats, TokenCache
-from tasks.errors import ConfigError, DataError
+from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import adapted_layers, attach
 from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
 from tasks.memory import GB, Memory, Parts
-from tasks.memory.device import device_memory
 from tasks.model import Model
 from tasks.model.family import model_type, select_projections
 from tasks.model.load import Base, load_base
 from tasks.optim import AdamW
-from tasks.settings import Train
+from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
+from tasks.step.contradictions import check_accumulation, check_rows
 from tasks.step.demand import Demand, identity, refusal
 from tasks.step.fitting import Option, changed, fastest
-from tasks.step.scoring import scoring
+from tasks.step.held_out import HeldOut
+from tasks.step.stages import Stages, excess
 from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)
@@ -55,8 +57,9 @@ class Plan(Record):
             asked for, what a real step held.
         peak: what was told, in parts.
         budget_bytes: the most that it may hold.
-        scoring_bytes: the most that the held-out loss will hold, before training and after it; None where the model's
-            operations cannot be told. What the sample answers hold is not in it.
+        stages: the most that the other stages will hold, each by its name: `validation` between the steps, the held-out
+            `loss` and `answers`, and the `verification` with the end of training; one whose operations cannot be told
+            is left out.
         probed_bytes: what a real step on the heaviest batch held; None where none was asked for.
         memory: how memory is spent: as asked, or as chosen under memory.auto.
         accumulate: batches a step: as asked, or as chosen.
@@ -77,11 +80,16 @@ class Plan(Record):
     peak_memory_bytes: int
     peak: Parts
     budget_bytes: int
-    scoring_bytes: int | None
+    stages: Stages
     probed_bytes: int | None
     memory: Memory
     accumulate: int
     options: tuple[Option, ...]
+
+    @property
+    def need_bytes(self) -> int:
+        """The most that the run holds: its largest stage."""
+        return max(self.peak_memory_bytes, *self.stages.values(), 0)
 
 
 @task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
@@ -98,6 +106,8 @@ def plan(
     loss: CrossEntropy | MaskedCrossEntropy | MSE = MaskedCrossEntropy(),  # noqa: B008 (frozen)
     memory: Memory = Memory(),  # noqa: B008 (frozen)
     probe: bool = False,
+    evaluate: Evaluate = Evaluate(),  # noqa: B008 (frozen)
+    verify: Verify = Verify(checks=("files",)),  # noqa: B008 (frozen)
 ) -> Plan:
     """Counts, and refuses what contradicts itself; the weights are read only to see whether packing works.
 
@@ -113,18 +123,19 @@ def plan(
         loss: what is summed.
         memory: how memory is spent.
         probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
+        evaluate: what is scored and answered after the training.
+        verify: what is checked then.
 
     Raises:
-        ConfigError: the warm-up is longer than the run, one step takes more than the epochs asked for, or training
+        ConfigError: the warm-up is longer than the run, one step takes more than the epochs asked for, or a stage
             needs more memory than the budget.
         DataError: a token id or a length that the model cannot take, or no row is held out.
         TargetError: a target that no projection answers to.
     """
-    if not {"valid", "test"} & set(cache.splits):  # said before the training, not after it
-        raise DataError("there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share")
+    held_out = HeldOut(cache, evaluate)  # that there are none is said before the training, not after it
     rows = cache.split("train")
     base = load_base(model)
-    _check_fits(cache, base.config)
+    check_rows(cache, base.config)
     held: Any = tree_flatten(base.model.parameters())
     base_bytes = sum(array.nbytes for _, array in held)
     paths = select_projections(base.model, rule.targets, rule.last_blocks)
@@ -133,20 +144,21 @@ def plan(
     asked = Recipe(rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=1, seed=seed)
     demand = Demand(base.model, rows, identity(cache, model, rule))
     recipe, options = _within_budget(demand, asked, _chosen_before(out), probe=probe)
+    stages = _within(stages_of(demand, recipe, cache, held_out, evaluate, verify), memory)
     agreed = _agreed(recipe.layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
     if agreed != recipe.layout:
         recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None, probe=probe)
-    scored = _scored(base, cache, memory.budget)
+        stages = _within(stages_of(demand, recipe, cache, held_out, evaluate, verify), memory)
     layout, train = recipe.layout, recipe.train
     batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
-    _check_accumulation(train, batches)
+    check_accumulation(train, batches)
     steps = train.total_steps(batches)
     optim.rate(0, steps)
     parts, probed = demand.parts(recipe), demand.measured(recipe) if probe else None
     if probed is not None and probed > memory.budget:
         raise ConfigError(
-            f"a real training step held {probed / GB:.4g} GB, the budget is {memory.budget / GB:.4g} GB "
-            "(memory.limit_gb); memory=auto, memory.checkpoint=all or fewer batch.tokens hold less"
+            f"a real training step held {probed / GB:.4g} GB, the budget is {memory.told}; "
+            "memory=auto, memory.checkpoint=all or fewer batch.tokens hold less"
         )
     result = Plan(
         splits=cache.splits,
@@ -163,7 +175,7 @@ def plan(
         peak_memory_bytes=parts.total if probed is None else probed,
         peak=parts,
         budget_bytes=memory.budget,
-        scoring_bytes=scored,
+        stages=stages,
         probed_bytes=probed,
         memory=recipe.memory,
         accumulate=train.accumulate,
@@ -195,26 +207,15 @@ def _within_budget(demand: Demand, asked: Recipe, before: Plan | None, *, probe:
     return changed(asked, weighed[-1].changes), weighed
 
 
-def _scored(base: Base, cache: TokenCache, budget: int) -> int | None:
-    """What the score of the held-out rows holds; said where it is more than the budget, which is training's.
+def _within(stages: Stages, memory: Memory) -> Stages:
+    """The same.
 
     Raises:
-        ConfigError: more than this device has.
+        ConfigError: one holds more than the budget.
     """
-    name, most = "test" if "test" in cache.splits else "valid", device_memory()
-    try:
-        held = scoring(base.model, cache.split(name))
-    except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not tell of
-        log.warning("what scoring the %s rows will hold cannot be told (%s)", name, error)
-        return None
-    told = (
-        f"scoring the {name} rows will hold {held / GB:.3g} GB (their longest has {cache.splits[name].longest} tokens)"
-    )
-    if held > most:
-        raise ConfigError(f"{told}, this device has {most / GB:.3g} GB; data.max_tokens cuts the rows")
-    if held > budget:
-        log.warning("%s, more than the %.3g GB of memory.limit_gb", told, budget / GB)
-    return held
+    if said := excess(stages, memory):
+        raise ConfigError(said)
+    return stages
 
 
 def _chosen_before(out: Path) -> Plan | None:
@@ -238,35 +239,3 @@ def _agreed(
         return layout
     log.warning("the %s model cannot keep packed examples apart; going on with batch=bucketed", model_type(base.model))
     return Bucketed(tokens=layout.tokens * layout.size)
-
-
-def _check_accumulation(train: Train, batches: int) -> None:
-    """One step that is longer than the run would train on more than was asked for, and say nothing."""
-    epochs = 1.0 if train.epochs is None else train.epochs
-    per_step = train.accumulate / batches
-    if train.steps is not None and per_step > 1:
-        log.warning(
-            "train.accumulate=%d: each step goes over the %d batches %.3g times", train.accumulate, batches, per_step
-        )
-    elif train.steps is None and per_step > max(epochs, 1):
-        raise ConfigError(
-            f"train.accumulate is {train.accumulate}, an epoch has {batches} batches: one step would take "
-            f"{per_step:.3g} epochs, {epochs:g} asked for; set train.accumulate to {batches} or less, or train.steps"
-        )
-
-
-def _check_fits(cache: TokenCache, config: dict[str, Any]) -> None:
-    text = config.get("text_config", config)
-    vocabulary, positions = text.get("vocab_size"), text.get("max_position_embeddings")
-    for name, split in cache.splits.items():
-        if vocabulary is not None and split.largest_id >= vocabulary:
-            raise DataError(
-                f"the {name} rows hold token id {split.largest_id}, the model's vocabulary ends at {vocabulary - 1}: "
-                "the tokenizer is not this model's"
-            )
-        if positions is not None and split.longest > positions:
-            rows = cache.split(name)
-            raise DataError(
-                f"the longest {name} row (line {rows.lines[rows.lengths.argmax()]}) has {split.longest} tokens, the "
-                f"model was made for {positions}; set data.max_tokens={positions} and choose data.truncate"
-            )

@@ -11,6 +11,7 @@ from tasks.artifact import Record, write_json
 from tasks.check import CHECKS, Finding, Subject
 from tasks.errors import GraftlineError
 from tasks.model import Model
+from tasks.model.load import shared_base
 from tasks.settings import Check, Verify
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,11 @@ def verify(adapter: Adapter | Path, model: Model, settings: Verify, out: Path | 
     """
     subject = Subject(Path(adapter.path) if isinstance(adapter, Adapter) else adapter, model)
     results = []
-    for name in settings.checks:
-        finding = _run(name, subject)
-        results.append(CheckResult(name=name, passed=finding.passed, detail=finding.detail))
-        log.log(logging.INFO if finding.passed else logging.ERROR, "%s: %s", name, finding.detail)
+    with shared_base():  # one of the checks loads the base again, and would hold it twice
+        for name in settings.checks:
+            finding = _run(name, subject)
+            results.append(CheckResult(name=name, passed=finding.passed, detail=finding.detail))
+            log.log(logging.INFO if finding.passed else logging.ERROR, "%s: %s", name, finding.detail)
     verdict = Verdict(passed=all(result.passed for result in results), checks=tuple(results))
     if out is not None:
         write_json(out, verdict.model_dump(mode="json"))

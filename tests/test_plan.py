@@ -10,13 +10,13 @@ from tasks.lora import LoRA
 from tasks.model import Model
 from tasks.optim import AdamW
 from tasks.plan import Plan, plan
-from tasks.settings import Train
+from tasks.settings import Evaluate, Train
 from tasks.tokenize import tokenize
 from tests.tiny import write_chat, write_model
 from tests.training import recipe, train_in
 
 
-def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None, probe=False) -> Plan:
+def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None, probe=False, **others) -> Plan:
     source = Model(path=str(model_folder()))
     return plan.fn(
         cache,
@@ -28,6 +28,7 @@ def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, opt
         0,
         out / "plan.json",
         probe=probe,
+        **others,
     )
 
 
@@ -152,15 +153,40 @@ def test_a_probe_is_gone_by_instead_of_what_is_told(token_cache, model_folder, t
     assert plan_of(token_cache, model_folder, tmp_path, probe=True).peak_memory_bytes == 10**6
     monkeypatch.setattr("tasks.plan.Demand.measured", lambda *_: 10**18)
     with pytest.raises(
-        ConfigError, match=r"a real training step held 1e\+09 GB, the budget is .* \(memory\.limit_gb\)"
+        ConfigError, match=r"a real training step held 1e\+09 GB, the budget is .* memory\.limit_gb\); memory=auto"
     ):
         plan_of(token_cache, model_folder, tmp_path, probe=True)
 
 
-def test_scoring_that_holds_more_than_training_is_refused_by_its_name(token_cache, model_folder, tmp_path, monkeypatch):
+def test_the_run_needs_what_its_largest_stage_holds(token_cache, model_folder, tmp_path):
     made = plan_of(token_cache, model_folder, tmp_path)
-    assert made.scoring_bytes is not None
-    assert made.base_bytes < made.scoring_bytes < made.budget_bytes
-    monkeypatch.setattr("tasks.plan.scoring", lambda *_: 10**15)
-    with pytest.raises(ConfigError, match=r"scoring the valid rows will hold 1e\+06 GB .* this device has .* GB; data"):
+    assert set(made.stages) == {"validation", "loss", "answers", "verification"}
+    assert made.need_bytes == max(made.peak_memory_bytes, *made.stages.values())
+    assert made.base_bytes < min(made.stages.values())
+    quiet = plan_of(token_cache, model_folder, tmp_path, evaluate=Evaluate(generate=0))
+    assert set(quiet.stages) == {"validation", "loss", "verification"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "where", "said"),
+    [
+        ("validation", "tasks.step.demand.scoring", r"validating between the steps would hold 1e\+06 GB, .*batch.tok"),
+        ("loss", "tasks.step.stages.scoring", r"the held-out loss would hold 1e\+06 GB, the budget is .* GB"),
+        ("answers", "tasks.step.answering.answering", r"generating the held-out answers .* even one at a time"),
+        ("verification", "tasks.check.demand.verifying", r"verifying the adapter would hold .* verify\.probe_tokens"),
+    ],
+)
+def test_the_stage_that_would_not_fit_is_named(
+    stage, where, said, token_cache, model_folder, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(where, lambda *_, **__: 10**15)
+    with pytest.raises(ConfigError, match=said):
         plan_of(token_cache, model_folder, tmp_path)
+    assert not (tmp_path / "plan.json").exists()
+
+    def untold(*_, **__):
+        raise ValueError("no such primitive")
+
+    monkeypatch.setattr(where, untold)
+    assert stage not in plan_of(token_cache, model_folder, tmp_path).stages
+    assert "cannot be told (no such primitive)" in caplog.text

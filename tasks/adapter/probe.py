@@ -6,7 +6,7 @@ evenly spaced columns; a change anywhere in the row changes the first.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -60,14 +60,19 @@ def record_probe(model: nn.Module, tokens: list[int]) -> Probe:
     training = model.training
     model.eval()
     try:
-        tokens_T = mx.array(tokens, mx.int32)
-        logits_TV = model(tokens_T[None])[0].astype(mx.float32)
-        step = max(1, logits_TV.shape[-1] // COLUMNS)
-        probe = Probe(tokens_T, logits_TV[:, ::step][:, :COLUMNS], mx.logsumexp(logits_TV, axis=-1))
+        probe = lazy_probe(model, mx.array(tokens, mx.int32))
+        probe = replace(probe, logits_TC=mx.contiguous(probe.logits_TC))  # a view would keep all logits
         mx.eval(list(probe.arrays().values()))
     finally:
         model.train(training)
     return probe
+
+
+def lazy_probe(model: nn.Module, tokens_T: mx.array) -> Probe:
+    """What `record_probe` records, not yet computed; the model is in evaluation mode already."""
+    logits_TV = model(tokens_T[None])[0].astype(mx.float32)
+    step = max(1, logits_TV.shape[-1] // COLUMNS)
+    return Probe(tokens_T, logits_TV[:, ::step][:, :COLUMNS], mx.logsumexp(logits_TV, axis=-1))
 
 
 def read_probe(folder: Path) -> Probe | None:

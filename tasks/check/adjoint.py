@@ -36,7 +36,7 @@ def check(subject: Subject) -> Finding:
             return model(ids).astype(mx.float32)
 
     try:
-        with _in_float32():
+        with in_float32():
             chosen = _chosen_experts(lambda: model(ids))
             exact = model(ids).dtype == mx.float32
             gap, way = adjoint_gap(logits, primals, mx.random.key(0))
@@ -49,7 +49,7 @@ def check(subject: Subject) -> Finding:
 
 
 @contextmanager
-def _in_float32() -> Iterator[None]:
+def in_float32() -> Iterator[None]:
     """Lets embeddings give float32: what follows takes that type, since MLX promotes the weights it is met by."""
     kinds: list[Any] = [nn.Embedding, nn.QuantizedEmbedding]
     before = [kind.__call__ for kind in kinds]

@@ -69,6 +69,17 @@ class Memory(Record):
         """
         return device_memory() if self.limit_gb is None else int(self.limit_gb * GB)
 
+    @property
+    def told(self) -> str:
+        """The budget, and whose it is, as a refusal names them.
+
+        Example:
+            >>> Memory(limit_gb=2.5).told
+            '2.5 GB (memory.limit_gb)'
+        """
+        whose = "memory.limit_gb" if self.limit_gb is not None else "what this device has; set memory.limit_gb"
+        return f"{self.budget / GB:.3g} GB ({whose})"
+
 
 @contextmanager
 def limits(memory: Memory) -> Iterator[None]:

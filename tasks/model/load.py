@@ -67,9 +67,9 @@ def shared_base() -> Iterator[None]:
     """Lets every base that is loaded within a block share its weights with those of the same record loaded before.
 
     Each is a module tree of its own, so that an adapter attached to one is in no other; the arrays are the same, read
-    once. They live as long as the block.
+    once. They live as long as the block; one inside another shares with it.
     """
-    token = _SHARED.set({})
+    token = _SHARED.set({} if _SHARED.get() is None else _SHARED.get())
     try:
         yield
     finally:

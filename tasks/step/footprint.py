@@ -70,6 +70,15 @@ def footprint(
     )
 
 
+def unproven(model: nn.Module, recipe: Recipe, usual: float | None = None, head: Head | None = None) -> Forward:
+    """How losses are computed, as `choose_forward` chooses it, but that no weight is read to prove it."""
+    chunk, split = recipe.memory.head_chunk, not is_compiled(recipe.train)
+    if head is None and chunk is not None:
+        head = find_head(model, prove=False)
+    head = head if head is not None and head.frozen else None
+    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=split, usual=usual, alone=True)
+
+
 def _shaped(batches: Sequence[Batch]) -> list[Batch]:
     """Those of the batches that differ in what shapes a graph: positions, segments, how many count."""
     return list(
@@ -109,8 +118,7 @@ def step_graph(
         window: the batches of the step.
         usual: as `Forward` is given it.
     """
-    chunk, split = recipe.memory.head_chunk or 1, not is_compiled(recipe.train)
-    forward = Forward(model, recipe.loss, head, chunk=chunk, split=split, usual=usual, alone=True)
+    forward = unproven(model, recipe, usual, head)
     update = Update(forward, recipe.optim, checkpoint=recipe.memory.checkpoint)
     masters: Any = model.trainable_parameters()
     before: Any = model.parameters()

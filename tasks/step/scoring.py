@@ -1,64 +1,59 @@
-"""What scoring rows holds at most: a forward pass with no backward, by batches of its own.
+"""What the loss over rows holds at most: a forward pass with no backward, by batches of its own.
 
-A small adapter trained on short batches holds less than the scoring of its held-out rows does, before training and
-after it.
+A small adapter trained on short batches holds less than the scoring of its held-out rows does.
 """
 
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
 
-from tasks.attention import backend
 from tasks.batch import Bucketed, Layout, Rows, epoch_batches, heaviest
-from tasks.loss import Loss, MaskedCrossEntropy
-from tasks.memory.queue import queue_of
-from tasks.memory.replay import replay
-from tasks.memory.trace import trace
+from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.step.forward import Forward, own_ways
-from tasks.step.update import named
+from tasks.step.held import held
 
 SCORED = Bucketed(tokens=2048)
 """How held-out rows are laid out for their score."""
 
+CHUNK = 256
+"""Positions whose logits are alive at a time there."""
 
-def scoring(model: nn.Module, rows: Rows, *, loss: Loss | None = None, layout: Layout = SCORED) -> int:
+
+def scoring(
+    model: nn.Module,
+    rows: Rows,
+    *,
+    forward: Forward | None = None,
+    layout: Layout = SCORED,
+    batches: int | None = None,
+) -> int:
     """Bytes that the loss over rows holds at most, the model's own weights included; nothing is computed.
 
     Args:
         model: ids -> logits, its arrays lazy.
-        rows: what is scored; all of them, once.
-        loss: what is summed; None takes the masked cross entropy.
+        rows: what is scored.
+        forward: how a batch's loss is computed; None takes the held-out score's own.
         layout: how they are laid out.
+        batches: the most batches that are scored; None takes every row once.
 
     Raises:
         ValueError: an operation of the model that MLX does not tell of.
     """
-    whole: Any = named(model.parameters())
-    forward = Forward(model, loss or MaskedCrossEntropy(), find_head(model, prove=False), alone=True)
+    if forward is None:
+        head = find_head(model, prove=False)
+        forward = Forward(model, MaskedCrossEntropy(), head, chunk=CHUNK, alone=True)
     most = len(epoch_batches(rows, layout, seed=0, epoch=0))
-    held = [_held(model, forward, forward.arrays(b)) for b in heaviest(rows, layout, seed=0, batches=most)]
-    return sum({id(array): array.nbytes for array in whole.values()}.values()) + max(held)
+    found = heaviest(rows, layout, seed=0, batches=min(most, batches or most))
+    return max(_held(model, forward, forward.arrays(batch)) for batch in found)
 
 
 def _held(model: nn.Module, forward: Forward, arrays: dict[str, Any]) -> int:
-    """What a batch holds beside the weights."""
-    before = model.parameters()
-    given: Any = tree_flatten([before, arrays])
-    names = [name for name, _ in given]
+    boundaries = {name: array for name, array in arrays.items() if name == "boundaries"}
 
-    def total(*flat: mx.array) -> list[mx.array]:
-        parameters, batch = tree_unflatten(list(zip(names, flat, strict=True)))  # type: ignore[misc]
-        model.update(parameters)
+    def total(batch: dict[str, Any]) -> list[mx.array]:
         with own_ways(model):
-            return list(forward(batch, backward=False))
+            return list(forward({**batch, **boundaries}, backward=False))
 
-    training = model.training
-    model.eval()
-    try:
-        return replay(trace(total, *(array for _, array in given)), queue_of(backend())).nbytes
-    finally:
-        model.update(before)
-        model.train(training)
+    return held(model, total, {name: array for name, array in arrays.items() if name not in boundaries})

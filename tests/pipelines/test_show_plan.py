@@ -41,7 +41,7 @@ def agreed() -> Plan:
         adapter_parameters=4096,
         training_bytes=65536,
         peak_memory_bytes=1_500_000_000,
-        scoring_bytes=250_000_000,
+        stages={"validation": 1_200_000_000, "loss": 1_250_000_000, "answers": 2_250_000_000},
         budget_bytes=8 * 10**9,
         probed_bytes=None,
         memory=Memory(),
@@ -65,7 +65,10 @@ def test_every_figure_fits_the_terminal(agreed: Plan, width: int) -> None:
         "1,234",
         "12.5% of the positions, bucketed",
         "4,096 parameters",
+        "2.250 GB of 8.000 GB",
         "1.500 GB",
+        "1.250 GB",
+        "1.200 GB",
     ):
         assert figure in shown, figure
     tables = [line for line in shown.splitlines() if "│" in line or "█" in line]

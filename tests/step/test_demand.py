@@ -30,7 +30,7 @@ def test_a_real_step_is_measured_alike_whatever_else_the_process_holds() -> None
     demand, loaded = demand_of(), demand_of()
     alone = demand.measured(how)
     elsewhere = mx.zeros(25_000_000)
-    mx.eval(elsewhere, loaded._model.parameters())  # as in a sweep, whose trials share a base that is there already
+    mx.eval(elsewhere, loaded.model.parameters())  # as in a sweep, whose trials share a base that is there already
     again = loaded.measured(how)
     assert elsewhere.nbytes == 10**8
     assert abs(again - alone) < 0.1 * alone  # what the queue holds at its fullest differs from run to run
