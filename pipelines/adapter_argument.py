@@ -41,6 +41,7 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
     if held_out:
         source = next((o.partition("=")[2] for o in rest if o.startswith(("data.test=", "data.valid="))), None)
         if source is None:
+            compose([*keys, "data.train=none", *rest])  # a misspelt key is said first
             raise ConfigError("say what to evaluate on: data.valid=FILE")
         keys += [f"data.train={source}", "data.valid_share=0", "data.strict=false"]
     else:

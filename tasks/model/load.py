@@ -45,12 +45,14 @@ def local_folder(source: Model) -> Path | None:
     """The folder that `source.path` names, complete; None where it is a hub id. Downloads and loads nothing.
 
     Raises:
-        ModelError: neither a folder nor a hub id, or a folder without config.json or weights.
+        ModelError: a file, neither a folder nor a hub id, or a folder without config.json or weights.
     """
     folder = Path(source.path).expanduser()
     if folder.is_dir():
         _require_files(source, folder)
         return folder
+    if folder.is_file():
+        raise ModelError(f"model.path={source.path!r}: this is a file; name the folder of a model")
     if source.path.startswith((".", "/", "~")) or source.path.count("/") != 1:
         raise ModelError(f"model.path={source.path!r}: there is no such folder, and it is no hub id (owner/name)")
     return None

@@ -103,10 +103,10 @@ class States:
         other = [name for name, digest in found.origin.items() if self._origin.get(name, digest) != digest]
         unknown = sorted({*found.counters} - {*vars(Counters())})
         if other or unknown:
-            what = f"is of another {' and another '.join(other)}" if other else f"counts {', '.join(unknown)}"
+            what = f"in its {' and its '.join(other)}" if other else f"by counting {', '.join(unknown)}"
             raise RunError(
-                f"{self._out}: the checkpoint of step {found.step} {what}, unlike this run; give another run_dir, or "
-                "resume=never"
+                f"{self._out}: the checkpoint of step {found.step} differs from this run {what}; give another run_dir, "
+                "or resume=never"
             )
         arrays = {name.removeprefix(OPTIMIZER): a for name, a in found.arrays.items() if name.startswith(OPTIMIZER)}
         masters = self._put(found)

@@ -85,15 +85,21 @@ CHANGED: dict[str, tuple[Callable[[Killed], None], str]] = {
     ),
     "a checkpoint of what this version does not know": (
         lambda run: unknown_counter(run.folder / "run" / NEWEST),
-        r"the checkpoint of step 3 counts votes, unlike this run; give another run_dir, or resume=never",
+        r"the checkpoint of step 3 differs from this run by counting votes; give another run_dir, or resume=never",
     ),
     "other weights in the model's folder": (
         other_weights,
-        r"the checkpoint of step 3 is of another base model, unlike this run",
+        r"the checkpoint of step 3 differs from this run in its base model;",
     ),
-    "a model of another family in its folder": (other_shape, r"the checkpoint of step 3 is of another .*base model"),
-    "another tokenizer in its folder": (other_tokenizer, r"the checkpoint of step 3 is of another .*tokenizer"),
-    "other rows in their file": (other_rows, r"the checkpoint of step 3 is of another data, unlike this run"),
+    "a model of another family in its folder": (
+        other_shape,
+        r"the checkpoint of step 3 differs from this run in its .*base model",
+    ),
+    "another tokenizer in its folder": (
+        other_tokenizer,
+        r"the checkpoint of step 3 differs from this run in its .*tokenizer",
+    ),
+    "other rows in their file": (other_rows, r"the checkpoint of step 3 differs from this run in its data;"),
 }
 
 

@@ -94,6 +94,13 @@ def test_what_cannot_be_a_hub_id_is_not_asked_for(path):
     assert "there is no such folder" in refused(path)
 
 
+def test_a_file_is_no_hub_id_though_it_looks_like_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "owner/name").touch()
+    assert "this is a file; name the folder" in refused("owner/name", local_folder)
+
+
 def test_a_hub_id_is_no_folder_and_is_not_loaded_to_find_out():
     assert local_folder(Model(path="owner/name")) is None
 

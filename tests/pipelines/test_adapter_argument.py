@@ -37,6 +37,16 @@ def test_a_base_may_lie_anywhere(path: str, tmp_path: Path) -> None:
     assert with_adapter([f"adapter={folder}"])[1].model.path == path
 
 
+def test_a_misspelt_key_is_said_before_what_is_missing(tmp_path: Path) -> None:
+    folder = _manifest(tmp_path, Model(path="a/b"))
+    for typed, words in (
+        ("data.vald=v.jsonl", r"did you mean data\.valid"),
+        ("data.strict=true", "say what to evaluate"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            with_adapter([f"adapter={folder}", typed], held_out=True)
+
+
 def test_what_is_typed_wins(tmp_path: Path) -> None:
     _, run = with_adapter([f"adapter={_manifest(tmp_path, Model(path='a/b'))}", "model.path=c/d"])
     assert run.model.path == "c/d"

@@ -174,7 +174,7 @@ def test_a_checkpoint_of_other_rows_is_refused(tmp_path):
         return loop.first
 
     assert start({"data": "a", "base model": "b"}, 2) == 0
-    with pytest.raises(RunError, match="the checkpoint of step 2 is of another data, unlike this run"):
+    with pytest.raises(RunError, match="the checkpoint of step 2 differs from this run in its data;"):
         start({"data": "z", "base model": "b"}, 3)
     assert start({"data": "a", "base model": "b"}, 3) == 2
 

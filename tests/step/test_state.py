@@ -109,8 +109,8 @@ def test_every_counter_comes_back(whole, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"counters": {"votes": 3}}, r"the checkpoint of step 8 counts votes, unlike this run"),
-        ({"origin": {"data": "other"}}, r"the checkpoint of step 8 is of another data, unlike this run"),
+        ({"counters": {"votes": 3}}, r"the checkpoint of step 8 differs from this run by counting votes;"),
+        ({"origin": {"data": "other"}}, r"the checkpoint of step 8 differs from this run in its data;"),
         (
             {"arrays": {"elsewhere": mx.zeros((2,))}},
             r"of step 8 does not fit the adapter: elsewhere is \[2\] there and absent",
