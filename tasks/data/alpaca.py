@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tasks.data.kind import kind_of
 from tasks.data.message import Example, Message
 from tasks.errors import DataError
 
@@ -18,7 +19,7 @@ def parse(row: dict[str, Any]) -> Example:
     messages = [Message("system", system)] if (system := _text(row, "system", optional=True)) else []
     history = row.get("history") or []
     if not isinstance(history, list):
-        raise DataError(f"'history' is a {type(history).__name__}; it must be a list of [instruction, output]")
+        raise DataError(f"'history' is {kind_of(history)}; it must be a list of [instruction, output]")
     for n, pair in enumerate(history):
         if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(side, str) for side in pair)):
             raise DataError(f"history[{n}] is not a pair of strings; write [instruction, output]")
@@ -33,6 +34,5 @@ def _text(row: dict[str, Any], key: str, *, optional: bool = False) -> str:
     if value is None and optional:
         return ""
     if not isinstance(value, str):
-        shown = "missing or null" if value is None else f"a {type(value).__name__}"
-        raise DataError(f"{key!r} is {shown}; it must be a string")
+        raise DataError(f"{key!r} is {kind_of(value)}; it must be a string")
     return value

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tasks.data.kind import kind_of
 from tasks.data.message import ROLES, Example, Message
 from tasks.data.weight import read_weight
 from tasks.errors import DataError
@@ -32,7 +33,7 @@ def _system(row: dict[str, Any]) -> tuple[Message, ...]:
     if system is None or system == "":
         return ()
     if not isinstance(system, str):
-        raise DataError(f"'system' is {_kind(system)}; it must be a string")
+        raise DataError(f"'system' is {kind_of(system)}; it must be a string")
     if any(isinstance(item, dict) and item.get("role") == "system" for item in row.get("messages") or []):
         raise DataError("the row has a 'system' of its own and a system message too; which is meant?")
     return (Message("system", system),)
@@ -49,7 +50,7 @@ def check_supervised(messages: tuple[Message, ...]) -> None:
 def read_messages(value: Any, key: str) -> tuple[Message, ...]:
     """A list of message dicts as Messages; `key` names it in errors."""
     if not isinstance(value, list) or not value:
-        raise DataError(f"{key!r} is {_kind(value)}; it must be a non-empty list of messages")
+        raise DataError(f"{key!r} is {kind_of(value)}; it must be a non-empty list of messages")
     return tuple(_message(item, f"{key}[{n}]") for n, item in enumerate(value))
 
 
@@ -63,13 +64,13 @@ def read_tools(value: Any) -> tuple[dict[str, Any], ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
-        raise DataError(f"'tools' is {_kind(value)}; it must be a list of function schemas")
+        raise DataError(f"'tools' is {kind_of(value)}; it must be a list of function schemas")
     return tuple(value)
 
 
 def _message(item: Any, where: str) -> Message:
     if not isinstance(item, dict):
-        raise DataError(f"{where} is {_kind(item)}; a message is an object with 'role' and 'content'")
+        raise DataError(f"{where} is {kind_of(item)}; a message is an object with 'role' and 'content'")
     role = item.get("role")
     if role not in ROLES:
         shown = "missing" if role is None else repr(role)
@@ -84,7 +85,7 @@ def _message(item: Any, where: str) -> Message:
     content = read_content(item.get("content"), where, optional=bool(calls))
     reasoning = next((item[k] for k in ("reasoning_content", "reasoning", "thinking") if item.get(k) is not None), None)
     if reasoning is not None and not isinstance(reasoning, str):
-        raise DataError(f"{where}: the reasoning is {_kind(reasoning)}; it must be a string")
+        raise DataError(f"{where}: the reasoning is {kind_of(reasoning)}; it must be a string")
     extra = {k: v for k, v in item.items() if k not in _OURS and v is not None}
     return Message(role, content, reasoning, calls, read_weight(item, where), extra)
 
@@ -103,7 +104,7 @@ def read_content(value: Any, where: str, *, optional: bool = False) -> str:
         if not all(isinstance(text, str) for text in texts):
             raise DataError(f"{where}: a text part of the content has no 'text' string")
         return "".join(texts)
-    raise DataError(f"{where}: the content is {_kind(value)}; it must be a string or a list of text parts")
+    raise DataError(f"{where}: the content is {kind_of(value)}; it must be a string or a list of text parts")
 
 
 def _tool_calls(item: dict[str, Any], where: str) -> tuple[dict[str, Any], ...]:
@@ -113,7 +114,7 @@ def _tool_calls(item: dict[str, Any], where: str) -> tuple[dict[str, Any], ...]:
     if calls is None:
         return ()
     if not isinstance(calls, list):
-        raise DataError(f"{where}: tool_calls is {_kind(calls)}; it must be a list")
+        raise DataError(f"{where}: tool_calls is {kind_of(calls)}; it must be a list")
     return tuple(_tool_call(call, where) for call in calls)
 
 
@@ -129,12 +130,6 @@ def _tool_call(call: Any, where: str) -> dict[str, Any]:
         except ValueError:
             raise DataError(f"{where}: the arguments of {function['name']!r} are not JSON: {arguments!r:.60}") from None
     if not isinstance(arguments, dict):
-        raise DataError(f"{where}: the arguments of {function['name']!r} are {_kind(arguments)}; write an object")
+        raise DataError(f"{where}: the arguments of {function['name']!r} are {kind_of(arguments)}; write an object")
     outer = {} if call is function else {k: v for k, v in call.items() if k != "function"}
     return {"type": "function", **outer, "function": {**function, "arguments": arguments}}
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "missing or null"
-    return f"an empty {type(value).__name__}" if value in ([], {}, "") else f"a {type(value).__name__}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tasks.data.chat import read_messages, read_tools
+from tasks.data.kind import kind_of
 from tasks.data.message import Example, Message
 from tasks.errors import DataError
 
@@ -23,7 +24,7 @@ def parse(row: dict[str, Any]) -> Example:
         raise DataError(f"{answer!r} has turns that are not the assistant's; put what is asked into {ask!r}")
     system = row.get("system")
     if system is not None and not isinstance(system, str):
-        raise DataError(f"'system' is a {type(system).__name__}; it must be a string")
+        raise DataError(f"'system' is {kind_of(system)}; it must be a string")
     lead = (Message("system", system), *prompt) if system else prompt
     return Example(
         "completions", messages=(*lead, *completion), tools=read_tools(row.get("tools")), answer_from=len(lead)
@@ -36,5 +37,4 @@ def _side(row: dict[str, Any], key: str, role: str) -> tuple[Message, ...]:
         return (Message(role, value),)
     if isinstance(value, list):
         return read_messages(value, key)
-    shown = "missing or null" if value is None else f"a {type(value).__name__}"
-    raise DataError(f"{key!r} is {shown}; it must be a string or a list of messages")
+    raise DataError(f"{key!r} is {kind_of(value)}; it must be a string or a list of messages")

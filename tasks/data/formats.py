@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.data import alpaca, chat, completions, preference, sharegpt, text
 from tasks.data.hints import columns_hint
+from tasks.data.kind import kind_of
 from tasks.data.message import Example
 from tasks.data.source import Format
 from tasks.data.weight import row_weight
@@ -38,7 +39,7 @@ def parse_row(row: Any, format: Format = "auto", columns: Mapping[str, str] | No
         'completions'
     """
     if not isinstance(row, dict):
-        raise DataError(f"the row is a {type(row).__name__}; a row is an object such as {{'messages': [...]}}")
+        raise DataError(f"the row is {kind_of(row)}; a row is an object such as {{'messages': [...]}}")
     if columns:
         # A column of our name that is not the one meant would shadow it: it goes.
         present = {ours: theirs for ours, theirs in columns.items() if theirs in row}

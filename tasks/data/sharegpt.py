@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from tasks.data.chat import check_supervised, read_tools
+from tasks.data.kind import kind_of
 from tasks.data.message import Example, Message
 from tasks.data.weight import read_weight
 from tasks.errors import DataError
@@ -40,9 +41,9 @@ def parse(row: dict[str, Any]) -> Example:
 def read_turns(value: Any, key: str, system: Any = None) -> tuple[Message, ...]:
     """ShareGPT turns as Messages, led by a system message where there is one."""
     if not isinstance(value, list) or not value:
-        raise DataError(f"{key!r} is {'empty' if value == [] else type(value).__name__}; it must be a list of turns")
+        raise DataError(f"{key!r} is {kind_of(value)}; it must be a list of turns")
     if system is not None and not isinstance(system, str):
-        raise DataError(f"'system' is a {type(system).__name__}; it must be a string")
+        raise DataError(f"'system' is {kind_of(system)}; it must be a string")
     lead = (Message("system", system),) if system else ()
     return (*lead, *(read_turn(turn, f"{key}[{n}]") for n, turn in enumerate(value)))
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tasks.data.kind import kind_of
 from tasks.data.message import Example
 from tasks.errors import DataError
 
@@ -15,7 +16,7 @@ def parse(row: dict[str, Any]) -> Example:
     """
     text = row.get("text")
     if not isinstance(text, str):
-        raise DataError(f"'text' is {type(text).__name__}; it must be a string")
+        raise DataError(f"'text' is {kind_of(text)}; it must be a string")
     if not text.strip():
         raise DataError("'text' is empty; there is nothing to learn from it")
     return Example("text", text=text)

@@ -15,8 +15,8 @@ def test_response_system_and_history():
     ("row", "reason"),
     [
         ({"instruction": "a", "output": None}, "'output' is missing or null"),
-        ({"instruction": "a", "output": "b", "input": 3}, "'input' is a int"),
-        ({"instruction": "a", "output": "b", "history": 3}, "'history' is a int"),
+        ({"instruction": "a", "output": "b", "input": 3}, "'input' is a number"),
+        ({"instruction": "a", "output": "b", "history": 3}, "'history' is a number"),
         ({"instruction": "a", "output": "b", "history": [["x"]]}, r"history\[0\]"),
     ],
 )

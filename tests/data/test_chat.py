@@ -48,7 +48,7 @@ def test_other_keys_reach_the_template():
         ([{"role": ["user"], "content": "a"}, ANSWER], "the role is"),
         ([USER, {"role": "assistant", "content": None}], "missing or null"),
         ([USER, {"role": "assistant"}], "missing or null"),
-        ([USER, {"role": "assistant", "content": 3}], "a int"),
+        ([USER, {"role": "assistant", "content": 3}], "a number"),
         ([USER, {"role": "assistant", "content": [{"type": "image_url"}]}], "image_url"),
         ([USER, {**ANSWER, "train": 1}], "'train' is 1"),
         ([USER, {**ANSWER, "weight": -1}], "not negative"),

@@ -17,7 +17,7 @@ def test_system_and_messages_on_both_sides():
     ("row", "reason"),
     [
         ({"prompt": "a", "completion": None}, "'completion' is missing or null"),
-        ({"prompt": 3, "completion": "b"}, "'prompt' is a int"),
+        ({"prompt": 3, "completion": "b"}, "'prompt' is a number"),
         ({"prompt": "a", "completion": [{"role": "user", "content": "b"}]}, "not the assistant's"),
         ({"prompt": "a", "completion": "b", "system": 1}, "'system'"),
     ],

@@ -46,7 +46,7 @@ def test_a_column_of_our_name_does_not_shadow_the_one_meant():
     assert parse_row(row, columns={"prompt": "q"}).messages[0].content == "new"
 
 
-@pytest.mark.parametrize(("row", "reason"), [({}, "no known format"), ([1], "a list"), ("x", "a str")])
+@pytest.mark.parametrize(("row", "reason"), [({}, "no known format"), ([1], "a list"), ("x", "a string")])
 def test_refused(row: object, reason: str):
     with pytest.raises(DataError, match=reason):
         parse_row(row)
