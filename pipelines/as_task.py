@@ -9,7 +9,8 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
-from tasks.errors import Interrupted, Paused, Pruned
+from pipelines.outcome import Outcome, outcome
+from tasks.errors import GraftlineError, Interrupted, Paused, Pruned
 
 PAUSED = "Paused"
 """The name of a run's state when its window has closed; of the type Cancelled, so that nothing alerts anybody."""
@@ -52,3 +53,23 @@ def as_task(stage: Task[..., Any]) -> Callable[..., Any]:
         return found
 
     return call
+
+
+def concluded(body: Callable[[Outcome], Any]) -> Any:
+    """What the body of a flow gives, or the state of one that was stopped well; what ended it is kept in its outcome.
+
+    Args:
+        body: is given the outcome, to put its report into.
+
+    Raises:
+        GraftlineError: what the body raised, but for a stop.
+    """
+    came_to = outcome()
+    try:
+        return body(came_to)
+    except Interrupted as stopped:
+        came_to.error = stopped
+        return as_state(stopped)
+    except GraftlineError as error:
+        came_to.error = error
+        raise

@@ -22,11 +22,11 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from pipelines.as_task import as_state, as_task
+from pipelines.as_task import as_task, concluded
 from pipelines.config import Run
 from pipelines.console import quiet_user_errors, ready_for_prefect, say_report, show_log
 from pipelines.gpu_lock import gpu_lock
-from pipelines.outcome import outcome, past_prefect
+from pipelines.outcome import Outcome, past_prefect
 from pipelines.report import publish, write_report
 from pipelines.run_dir import OUTPUTS, TOKENS, new_run_dir, open_run, seal
 from pipelines.tokens_page import write_tokens_page
@@ -34,7 +34,7 @@ from pipelines.unfinished import unfinished
 from pipelines.window import require_open, within
 from tasks.adapter import base_fingerprint
 from tasks.blas import device
-from tasks.errors import GraftlineError, Interrupted, VerifyError
+from tasks.errors import VerifyError
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
@@ -76,17 +76,13 @@ def finetune(
     quiet_user_errors()
     chosen = [] if experiment == "none" else [f"+experiment={experiment}"]
     changes = [*chosen, *check_overrides(overrides)]
-    came_to = outcome()
-    try:
+
+    def body(came_to: Outcome) -> dict[str, Any]:
         came_to.report = run_stages(compose(changes), changes, as_task)
         publish(came_to.report)
         return _require_verified(came_to.report)
-    except Interrupted as stopped:
-        came_to.error = stopped
-        return as_state(stopped)
-    except GraftlineError as error:
-        came_to.error = error
-        raise
+
+    return concluded(body)
 
 
 def run_stages(

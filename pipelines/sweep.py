@@ -17,17 +17,16 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from pipelines.as_task import as_state, as_task
+from pipelines.as_task import as_task, concluded
 from pipelines.config import CONF
 from pipelines.console import quiet_user_errors, ready_for_prefect, show_log
 from pipelines.finetune import Experiment
 from pipelines.form import check_overrides
-from pipelines.outcome import outcome, past_prefect
+from pipelines.outcome import Outcome, past_prefect
 from pipelines.search.composed import compose_search
 from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish
 from pipelines.search.worker import work
-from tasks.errors import GraftlineError, Interrupted
 
 SWEEPS = tuple(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 
@@ -70,17 +69,13 @@ def sweep(
     quiet_user_errors()
     chosen = [f"+sweep={sweep}", *([] if experiment == "none" else [f"+experiment={experiment}"])]
     search = check([*chosen, *check_overrides(overrides, besides=("sweep",))])
-    came_to = outcome()
-    try:
+
+    def body(came_to: Outcome) -> dict[str, Any]:
         came_to.report = work(search, as_task, as_flow)
         publish(came_to.report)
         return came_to.report
-    except Interrupted as stopped:
-        came_to.error = stopped
-        return as_state(stopped)
-    except GraftlineError as error:
-        came_to.error = error
-        raise
+
+    return concluded(body)
 
 
 def main(overrides: Sequence[str]) -> None:

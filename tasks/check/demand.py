@@ -1,5 +1,6 @@
 """What a run asks of the memory beside its training steps, told before it is run; the verification above all."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,14 +17,18 @@ from tasks.data import TokenCache
 from tasks.grad import value_and_grad
 from tasks.loss import LossSum, MaskedCrossEntropy
 from tasks.memory.parts import COPIES
+from tasks.model.family import model_type
 from tasks.model.head import vocabulary
 from tasks.settings import Check, Evaluate, Verify
 from tasks.step import Forward, Recipe
 from tasks.step.demand import Demand
+from tasks.step.footprint import builds_alone
 from tasks.step.held import held
 from tasks.step.held_out import HeldOut
+from tasks.step.loop import loop_of
 from tasks.step.stages import Stages, evaluating, told, validating
 
+log = logging.getLogger(__name__)
 SUMMED = 8 * 4
 """Bytes for each entry that a checksum sums at a time: as an integer, its place, and their product twice."""
 
@@ -31,7 +36,7 @@ SUMMED = 8 * 4
 def stages_of(
     demand: Demand, recipe: Recipe, cache: TokenCache, held_out: HeldOut, evaluate: Evaluate, verify: Verify
 ) -> Stages:
-    """What each stage of a run holds beside the training step.
+    """What each stage of a run holds beside the training step; nothing of a model whose loop is too long to trace.
 
     Args:
         demand: of the training.
@@ -42,6 +47,10 @@ def stages_of(
         verify: the checks.
     """
     valid = cache.split("valid") if "valid" in cache.splits else None
+    longest = max(split.longest for split in cache.splits.values())
+    if (loop := loop_of(demand.model)) is not None and loop.is_long(max(longest, verify.probe_tokens)):
+        log.warning("the %s model goes position by position: training alone is told", model_type(demand.model))
+        return {}
     return {
         **validating(demand, recipe, valid),
         **evaluating(demand.model, held_out, evaluate, recipe.memory),
@@ -99,7 +108,7 @@ def _derivative(model: Any, ids: mx.array, *, forward: bool) -> list[mx.array]:
 
 def _gradients(model: Any, tokens: int) -> list[mx.array]:
     """What the check of recomputed gradients computes without recomputing."""
-    forward, masters = Forward(model, MaskedCrossEntropy(), alone=True), model.trainable_parameters()
+    forward, masters = Forward(model, MaskedCrossEntropy(), alone=builds_alone(model)), model.trainable_parameters()
     ids = mx.zeros((1, tokens), mx.int32)
 
     def total(parameters: Any) -> LossSum:

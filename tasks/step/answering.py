@@ -12,18 +12,23 @@ from mlx_lm.generate import PromptProcessingBatch
 from mlx_lm.models.cache import make_prompt_cache
 
 from tasks.step.held import held
+from tasks.step.loop import loop_of
+from tasks.step.update import named
 
 log = logging.getLogger(__name__)
 
 AT_ONCE, PROMPTS = 32, 8
 """Answers that are generated together, and prompts that are read together: mlx-lm's own."""
 
+ORDER = 1.06
+"""Beside the weights: in which order answers end and prompts join is not known, and held 4 % more once."""
+
 
 def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: int = AT_ONCE) -> int:
     """Bytes that generating answers holds at most, the model's weights included; nothing is computed.
 
     There are two moments. Prompts are read beside the keys and values of the answers under way. And where an answer
-    ends, mlx-lm holds all keys and values still while the next step copies those of the others.
+    ends, mlx-lm holds all keys and values still while the next step copies those of the others and adds a new one's.
 
     Args:
         model: ids -> logits, its arrays lazy.
@@ -40,22 +45,30 @@ def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: 
     with _unevaluated():
         one = _prompted(model, 1, longest + new)
         _step(model, one, 1)
-        answers, others = _State(one, rows), _State(one, read)
+        answers = _State(one, rows)
 
         def prefill(_: Any) -> list[mx.array]:
             return _arrays(_prompted(model, read, longest))
 
-        def decode(given: list[dict[str, mx.array]]) -> list[mx.array]:
-            caches, left = answers.fill(_batch(model, rows).prompt_cache, given[0]), rows - (read if more else 1)
-            for cache in caches if left else ():
-                cache.filter(list(range(left)))
-            if more and left:
-                for cache, other in zip(caches, others.fill(_batch(model, read).prompt_cache, given[1]), strict=True):
-                    cache.extend(other)
-            return [*_step(model, caches, (left or rows) + (read if more and left else 0)), *_arrays(caches)]
+        def decode(ended: int) -> int:
+            left, joining = rows - ended, _State(one, ended)
+
+            def step(given: list[dict[str, mx.array]]) -> list[mx.array]:
+                caches = answers.fill(_batch(model, rows).prompt_cache, given[0])
+                for cache in caches if left else ():
+                    cache.filter(list(range(left)))
+                if more and left:
+                    others = joining.fill(_batch(model, ended).prompt_cache, given[1])
+                    for cache, other in zip(caches, others, strict=True):
+                        cache.extend(other)
+                return [*_step(model, caches, rows if more or not left else left), *_arrays(caches)]
+
+            return held(model, step, [answers.arrays, joining.arrays if more else {}])
 
         beside = answers.nbytes if more else answers.nbytes * (rows - read) // rows
-        return max(held(model, prefill) + beside, held(model, decode, [answers.arrays, others.arrays if more else {}]))
+        told = max(held(model, prefill) + beside, *(decode(n) for n in ((1, read) if more else (1,))))
+    weights = sum({id(array): array.nbytes for array in named(model.parameters()).values()}.values())
+    return int(weights + ORDER * (told - weights))
 
 
 class _State:
@@ -92,6 +105,8 @@ def most_at_once(model: nn.Module, asked: int, longest: int, new: int, budget: i
     """
     at_once = AT_ONCE
     try:
+        if (loop := loop_of(model)) is not None and loop.is_long(longest + new):
+            raise ValueError("the model goes position by position")
         while (told := answering(model, asked, longest, new, at_once=at_once)) > budget and at_once > 1:
             at_once //= 2
     except Exception as error:  # a cache of an exotic model may fail in any way; the answers themselves may not

@@ -9,7 +9,8 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
-from tasks.attention import backend
+from tasks.attention import alone_cache, backend, segment_attention
+from tasks.attention.probe import ALONE
 from tasks.batch import Batch
 from tasks.memory.graph import Graph
 from tasks.memory.parts import COPIES, Parts, parts_of
@@ -19,7 +20,8 @@ from tasks.memory.trace import trace
 from tasks.model.dense import dense_base
 from tasks.model.family import blocks, model_type, projections
 from tasks.model.head import Head, find_head, vocabulary
-from tasks.step.forward import Forward
+from tasks.step.forward import Forward, compute_dtype
+from tasks.step.loop import Loop, loop_of
 from tasks.step.recipe import Recipe
 from tasks.step.update import Update, _joined, is_compiled, named
 
@@ -48,7 +50,10 @@ def footprint(
         masters = sum(array.nbytes for array in named(model.trainable_parameters()).values())
         base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
         room = None if limit is None else max(0, limit - base - (1 + COPIES) * masters)
-        found = []
+        found, loop = [], loop_of(model)
+        if loop is not None and any(loop.is_long(batch.inputs_BT.shape[1]) for batch in heaviest):
+            log.info("the %s model goes position by position; its memory is estimated high", model_type(model))
+            return _bounded(recipe, loop, heaviest, base, masters)
         try:
             for batch in _shaped(heaviest):
                 graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW), usual)
@@ -76,7 +81,28 @@ def unproven(model: nn.Module, recipe: Recipe, usual: float | None = None, head:
     if head is None and chunk is not None:
         head = find_head(model, prove=False)
     head = head if head is not None and head.frozen else None
-    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=split, usual=usual, alone=True)
+    return Forward(model, recipe.loss, head, chunk=chunk or 1, split=split, usual=usual, alone=builds_alone(model))
+
+
+def builds_alone(model: nn.Module) -> bool:
+    """Whether rows of one example go blockwise, as `honours_alone` finds by computing; here no weight is read.
+
+    A model whose attention is not mlx-lm's own raises on our cache while its graph is built: so do all of mlx-lm's
+    (0.32.2, those that can be made tiny) that `honours_alone` says no to, and no other.
+
+    Example:
+        >>> builds_alone(nn.Linear(2, 2))
+        False
+    """
+    any_model: Any = model
+    dtype, ids = compute_dtype(model), mx.zeros((1, ALONE), mx.int32)
+    try:
+        with segment_attention(model):
+            for way in ("causal", "blockwise"):
+                any_model(ids, cache=alone_cache(model, ALONE, dtype, way=way))
+    except Exception:  # an exotic model may fail in any way; all mean the same
+        return False
+    return True
 
 
 def _shaped(batches: Sequence[Batch]) -> list[Batch]:
@@ -87,6 +113,13 @@ def _shaped(batches: Sequence[Batch]) -> list[Batch]:
             for b in batches
         }.values()
     )
+
+
+def _bounded(recipe: Recipe, loop: Loop, heaviest: Sequence[Batch], base: int, masters: int) -> Parts:
+    """The most that a step of a loop over positions may hold, too long to trace."""
+    blockwise = recipe.memory.checkpoint == "all"
+    kept = max(loop.kept(*batch.inputs_BT.shape, blockwise=blockwise) for batch in heaviest)
+    return Parts(base=base, adapter=(1 + COPIES) * masters, logits=0, kept=kept, working=0, queued=10 * masters)
 
 
 def _estimate(model: nn.Module, recipe: Recipe, batch: Batch, base: int, masters: int) -> Parts:

@@ -11,13 +11,14 @@ import mlx.nn as nn
 from tasks.batch import Bucketed, Layout, Rows, epoch_batches, heaviest
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
+from tasks.step.footprint import builds_alone
 from tasks.step.forward import Forward, own_ways
 from tasks.step.held import held
 
 SCORED = Bucketed(tokens=2048)
 """How held-out rows are laid out for their score."""
 
-CHUNK = 256
+CHUNK = 1024
 """Positions whose logits are alive at a time there."""
 
 
@@ -43,7 +44,7 @@ def scoring(
     """
     if forward is None:
         head = find_head(model, prove=False)
-        forward = Forward(model, MaskedCrossEntropy(), head, chunk=CHUNK, alone=True)
+        forward = Forward(model, MaskedCrossEntropy(), head, chunk=CHUNK, alone=builds_alone(model))
     most = len(epoch_batches(rows, layout, seed=0, epoch=0))
     found = heaviest(rows, layout, seed=0, batches=min(most, batches or most))
     return max(_held(model, forward, forward.arrays(batch)) for batch in found)

@@ -1,10 +1,13 @@
 """Stages as Prefect tasks: what stops one well is raised in the flow, and is no failure on its page."""
 
+from typing import Any
+
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 
-from pipelines.as_task import as_state, as_task
+from pipelines.as_task import as_state, as_task, concluded
+from pipelines.outcome import Outcome
 from tasks.errors import Interrupted, Paused, Pruned, RunError
 
 ENDS = [
@@ -18,6 +21,27 @@ ENDS = [
 def test_states_say_why() -> None:
     state = as_state(Interrupted("stopped after step 3", 15))
     assert (state.type.value, state.name, state.message) == ("CANCELLED", "Cancelled", "stopped after step 3")
+
+
+def test_what_ended_a_flow_is_kept_and_a_stop_is_a_state() -> None:
+    seen: list[Outcome] = []
+
+    def ended_by(error: Exception | None) -> Any:
+        def body(came_to: Outcome) -> str:
+            seen.append(came_to)
+            if error is not None:
+                raise error
+            return "report"
+
+        return concluded(body)
+
+    assert ended_by(None) == "report"
+    stopped = Interrupted("stopped after step 3", 15)
+    assert ended_by(stopped).type.value == "CANCELLED"
+    mistake = RunError("step 3: the loss is nan")
+    with pytest.raises(RunError, match="the loss is nan"):
+        ended_by(mistake)
+    assert [came_to.error for came_to in seen] == [None, stopped, mistake]
 
 
 @pytest.mark.flow

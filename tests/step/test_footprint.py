@@ -1,5 +1,6 @@
 """The prediction against the peak of real training: never under, little over, and nothing read to make it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from tasks.attention import honours_alone
 from tasks.batch import Bucketed, Packed, Padded, heaviest
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
@@ -15,9 +17,11 @@ from tasks.model.dense import dense_base
 from tasks.model.family import select_projections
 from tasks.settings import Train
 from tasks.step import Fit, footprint
+from tasks.step.footprint import builds_alone
 from tasks.step.update import named
+from tests.attention.families import SAME, tiny
 from tests.bench.rows import BenchRows
-from tests.tiny import tiny_model
+from tests.tiny import COMMON, tiny_model
 from tests.training import recipe
 
 SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32}
@@ -93,3 +97,45 @@ def test_a_step_that_cannot_be_told_is_estimated_high(monkeypatch: pytest.Monkey
     estimated = footprint(model, how, found)
     assert estimated.total > told.total
     assert "cannot be told (Unable to get state for primitive Unknown)" in caplog.text
+
+
+def llama4(**changes: Any) -> Any:
+    """A random model of llama4, whose chunked attention is its own."""
+    text = {
+        **COMMON,
+        **SIZES,
+        "model_type": "llama4_text",
+        "num_experts_per_tok": 1,
+        "num_local_experts": 2,
+        "attention_chunk_size": 8192,
+        "interleave_moe_layer_step": 2,
+        "intermediate_size_mlp": 384,
+        "use_qk_norm": True,
+        "rope_scaling": None,
+        "attention_bias": False,
+        **changes,
+    }
+    from mlx_lm.models import llama4 as module
+
+    mx.random.seed(0)
+    model = module.Model(module.ModelArgs.from_dict({"model_type": "llama4", "text_config": text}))
+    model.eval()
+    model.freeze()
+    return model
+
+
+@pytest.mark.parametrize("make", [llama4, *(lambda f=f: tiny(f) for f in (*SAME, "gpt2", "mamba"))])
+def test_how_rows_of_one_example_go_is_told_without_a_weight(make: Callable[[], Any]) -> None:
+    model = make()
+    assert builds_alone(model) == honours_alone(model, 300)
+
+
+def test_attention_that_is_the_model_s_own_is_told_as_it_runs(tmp_path: Path) -> None:
+    model = llama4()
+    attach(model, select_projections(model, ["q_proj", "v_proj"]), rank=4, scale=2.0)
+    how, rows = recipe(layout=Bucketed(tokens=1536), steps=2), BenchRows(np.array([1537] * 2), 256)
+    told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2)).total
+    others = begin_peak(named(model.parameters()).values())
+    Fit(model, rows, None, how, tmp_path).run([])
+    real = mx.get_peak_memory() - others
+    assert real <= told <= 1.15 * real
