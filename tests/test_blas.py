@@ -1,4 +1,5 @@
 import ctypes
+import os
 import sys
 from types import SimpleNamespace
 
@@ -69,6 +70,43 @@ def test_a_mac_needs_none(loaded, monkeypatch):
 def test_after_mlx_it_is_too_late(loaded, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlx.core", SimpleNamespace())
     assert (blas.load_blas(), loaded) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("vendor", "lacks", "chosen", "core"),
+    [
+        ("AuthenticAMD", "", None, "SkylakeX"),
+        ("AuthenticAMD", "avx512bw", None, None),
+        ("GenuineIntel", "", None, None),
+        ("AuthenticAMD", "", "Zen", "Zen"),
+    ],
+)
+def test_an_amd_processor_with_wide_vectors_gets_kernels_for_them(monkeypatch, tmp_path, vendor, lacks, chosen, core):
+    seen = list[str | None]()
+
+    def load(_name: str, mode: int):
+        seen.append(os.environ.get("OPENBLAS_CORETYPE"))
+        return SimpleNamespace(cblas_sgemm=None)
+
+    flags = " ".join(flag for flag in ("fpu", "avx2", *blas.WIDE) if flag != lacks)
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"vendor_id\t: {vendor}\nflags\t\t: {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(blas, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delitem(sys.modules, "mlx.core", raising=False)
+    monkeypatch.delenv("GRAFTLINE_BLAS", raising=False)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    if chosen:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+    blas.load_blas()
+    assert seen == [core]
+    assert os.environ.get("OPENBLAS_CORETYPE") == chosen
+
+
+def test_where_nothing_tells_of_the_processor_openblas_chooses(monkeypatch, loaded, tmp_path):
+    monkeypatch.setattr(blas, "CPUINFO", tmp_path / "none")
+    assert blas.load_blas() == "libopenblas.so"
 
 
 class Threads:

@@ -10,7 +10,7 @@ COPIES = 3
 
 UNTOLD = {"cuda": 0.025}
 """Of the step's own bytes, by backend: what its libraries take for themselves. On an H200 ten trainings held at most
-1.5 % more than their graph tells (tests/bench/README.md)."""
+1.5 % more than their graphs tell (tests/bench/README.md)."""
 
 
 class Parts(Record):

@@ -1,5 +1,6 @@
 """The prediction against the peak of real training: never under, little over, and nothing read to make it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def test_a_step_that_cannot_be_told_is_estimated_high(monkeypatch: pytest.Monkey
 
 
 def llama4(**changes: Any) -> Any:
-    """A random model of llama4, whose chunked attention is its own."""
+    """A random model of llama4."""
     text = {
         **COMMON,
         **SIZES,
@@ -130,7 +131,12 @@ def test_how_rows_of_one_example_go_is_told_without_a_weight(make: Callable[[], 
     assert builds_alone(model) == honours_alone(model, 300)
 
 
-def test_attention_that_is_the_model_s_own_is_told_as_it_runs(tmp_path: Path) -> None:
+def test_attention_that_is_left_to_the_model_is_told_as_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the square of a row's length."""
+    monkeypatch.setattr("tasks.step.forward.honours_alone", lambda *_: False)
+    monkeypatch.setattr(sys.modules["tasks.step.footprint"], "builds_alone", lambda _: False)
     model = llama4()
     attach(model, select_projections(model, ["q_proj", "v_proj"]), rank=4, scale=2.0)
     how, rows = recipe(layout=Bucketed(tokens=1536), steps=2), BenchRows(np.array([1537] * 2), 256)
