@@ -83,9 +83,10 @@ def test_a_limit_keeps_the_queue_short(matrices: int) -> None:
         pytest.skip("the queue is the CPU's")
     x = mx.zeros((SIDE, SIDE))
     mx.eval(x)
+    mx.synchronize()
     before = mx.set_memory_limit(mx.get_active_memory() + matrices * MATRIX)
     try:
-        real = measured(products, x)
+        real = min(measured(products, x) for _ in range(5))  # the device's thread frees a little late, now and then
     finally:
         mx.set_memory_limit(before)
     assert replay(trace(products, x), limit=matrices * MATRIX).nbytes == pytest.approx(real, rel=0.01)
