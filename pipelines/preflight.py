@@ -31,6 +31,11 @@ def preflight(overrides: Sequence[str]) -> Run:
                 existing(path)
             except GraftlineError as error:
                 problems.append(f"data.{key}: {error}")
+    if run.train.steps is not None:
+        try:
+            run.optim.rate(0, run.train.steps)
+        except GraftlineError as error:
+            problems.append(str(error))
     if run.run_dir is not None:
         try:
             check_folder(Path(run.run_dir).expanduser().absolute())

@@ -22,6 +22,11 @@ def test_everything_missing_is_named(tmp_path: Path) -> None:
     assert all(word in message for word in ("no.jsonl", "nor.jsonl", "nowhere"))
 
 
+def test_a_warm_up_that_is_longer_than_the_run() -> None:
+    with pytest.raises(ConfigError, match=r"optim.warmup is 10 steps, the run has 5: give fewer, or a share"):
+        preflight(["+experiment=quickstart", "train.steps=5", "optim.warmup=10"])
+
+
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"no weights \(model\*\.safetensors\)"):

@@ -17,9 +17,9 @@ def test_each_file_is_one_that_can_be_served(name: str) -> None:
 
 
 def test_a_schedule_carries_its_run() -> None:
-    changes = ["schedule.overrides=['train.steps=5','name=mine']", "schedule.timezone=Europe/Berlin"]
+    changes = ["schedule.overrides=['train.steps=50','name=mine']", "schedule.timezone=Europe/Berlin"]
     schedule = read_schedule("nightly", changes)
-    run = {"experiment": "quickstart", "overrides": ["train.steps=5", "name=mine", "window=22:00-06:00 Europe/Berlin"]}
+    run = {"experiment": "quickstart", "overrides": ["train.steps=50", "name=mine", "window=22:00-06:00 Europe/Berlin"]}
     assert schedule.parameters() == run
     assert compose(["+experiment=quickstart", *run["overrides"]]).window == "22:00-06:00 Europe/Berlin"
     made = to_prefect("nightly", schedule)
