@@ -8,6 +8,8 @@ own (0.32.4); they are constants of its code and its environment variables, noth
 import os
 from typing import NamedTuple
 
+from tasks.errors import ConfigError
+
 WAITING = 10
 """Groups that wait before MLX waits for one (MAX_ACTIVE_TASKS)."""
 
@@ -50,6 +52,9 @@ NONE = Queue(size=1, waiting=-1)
 def queue_of(backend: str) -> Queue:
     """The groups of `cpu`, `cuda` or `metal`, as MLX_MAX_OPS_PER_BUFFER and MLX_MAX_MB_PER_BUFFER change them.
 
+    Raises:
+        ConfigError: one of these is no whole number.
+
     Example:
         >>> queue_of("cpu").size
         10
@@ -57,6 +62,15 @@ def queue_of(backend: str) -> Queue:
     queue = QUEUES[backend]
     if backend == "cpu":
         return queue
-    size = int(os.environ.get("MLX_MAX_OPS_PER_BUFFER", queue.size))
-    elements = int(os.environ.get("MLX_MAX_MB_PER_BUFFER", (queue.elements or 0) >> 20)) << 20
+    size = _number("MLX_MAX_OPS_PER_BUFFER", queue.size)
+    elements = _number("MLX_MAX_MB_PER_BUFFER", (queue.elements or 0) >> 20) << 20
     return queue._replace(size=size, elements=elements)
+
+
+def _number(variable: str, otherwise: int) -> int:
+    said = os.environ.get(variable, str(otherwise))
+    if not said.isdecimal():
+        raise ConfigError(
+            f"the environment's {variable} is {said!r}; give a whole number, such as {otherwise}, or unset it"
+        )
+    return int(said)

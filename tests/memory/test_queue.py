@@ -1,5 +1,6 @@
 import pytest
 
+from tasks.errors import ConfigError
 from tasks.memory.queue import QUEUES, queue_of
 
 
@@ -12,3 +13,9 @@ def test_the_environment_changes_a_gpu_s_groups(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_backends_are_those_of_mlx() -> None:
     assert set(QUEUES) == {"cpu", "cuda", "metal"}
+
+
+def test_a_group_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLX_MAX_OPS_PER_BUFFER", "many")
+    with pytest.raises(ConfigError, match=r"MLX_MAX_OPS_PER_BUFFER is 'many'; give a whole number, such as 100"):
+        queue_of("cuda")
