@@ -11,6 +11,7 @@ from mlx_lm.models import gemma2
 
 from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.packed import PackedCache
+from tasks.model.classes import other_class
 
 
 @contextmanager
@@ -22,14 +23,8 @@ def capped_attention(model: nn.Module) -> Iterator[None]:
         ...     pass
     """
     layers = [module for _, module in model.named_modules() if isinstance(module, gemma2.Attention)]
-    before = [type(layer) for layer in layers]
-    for layer in layers:
-        object.__setattr__(layer, "__class__", _blockwise(type(layer)))
-    try:
+    with other_class(layers, _blockwise):
         yield
-    finally:
-        for layer, cls in zip(layers, before, strict=True):
-            object.__setattr__(layer, "__class__", cls)
 
 
 @memoize

@@ -15,6 +15,7 @@ from mlx_lm.models.deepseek_v32 import Indexer
 
 from tasks.attention.packed import PackedCache
 from tasks.attention.tiles import Band, Tile, visible
+from tasks.model.classes import other_class
 
 BUDGET = {"cpu": 2**20, "gpu": 2**24}
 """Scores at a time, over all rows and heads of the indexer: 4 and 64 MiB in float32."""
@@ -28,15 +29,8 @@ def picked_keys(model: nn.Module) -> Iterator[None]:
         >>> with picked_keys(nn.Linear(2, 2)):  # no indexer: nothing happens
         ...     pass
     """
-    found = indexers(model)
-    before = [type(indexer) for indexer in found]
-    for indexer in found:
-        object.__setattr__(indexer, "__class__", _picking(type(indexer)))
-    try:
+    with other_class(indexers(model), _picking):
         yield
-    finally:
-        for indexer, cls in zip(found, before, strict=True):
-            object.__setattr__(indexer, "__class__", cls)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from tasks.model.classes import other_class
+
 
 @contextmanager
 def unpacked_products(model: nn.Module) -> Iterator[None]:
@@ -28,14 +30,8 @@ def unpacked_products(model: nn.Module) -> Iterator[None]:
         >>> type(model.layers[0]).__name__
         'QuantizedLinear'
     """
-    layers = [(module, type(module)) for _, module in model.named_modules() if type(module) in UNPACKED]
-    try:
-        for layer, cls in layers:
-            object.__setattr__(layer, "__class__", UNPACKED[cls])
+    with other_class((m for _, m in model.named_modules() if type(m) in UNPACKED), UNPACKED.__getitem__):
         yield
-    finally:
-        for layer, cls in layers:
-            object.__setattr__(layer, "__class__", cls)
 
 
 class UnpackedLinear(nn.QuantizedLinear):

@@ -67,7 +67,8 @@ def loop_of(model: nn.Module) -> Loop | None:
     """
     found = _FOUND.get(id(model))
     if found is None or found[0]() is not model:
-        found = _FOUND[id(model)] = weakref.ref(model), _loop_of(model)
+        key = id(model)
+        found = _FOUND[key] = weakref.ref(model, lambda _: _FOUND.pop(key, None)), _loop_of(model)
     return found[1]
 
 
