@@ -7,13 +7,13 @@ numbers of their own; the marks are taken out again, and the backward put where 
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlx.core as mx
 
 from tasks.memory.fuse import fused
 from tasks.memory.graph import Array, Graph, Op, needed
+from tasks.memory.marks import FIRST, Marks
 from tasks.memory.stand_ins import stand_ins
 
 
@@ -31,93 +31,19 @@ def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bo
         >>> [op.name for op in graph.ops if op.name in ("Exp", "Multiply")], graph.arrays[graph.outputs[0]].shape
         (['Exp', 'Multiply'], (2, 3))
     """
-    marks, records = _Marks(compiled), list[dict[str, Any]]()
+    marks, records = Marks(compiled), list[dict[str, Any]]()
 
     def traced(*arrays: mx.array) -> list[mx.array]:
         outputs = list(fn(*arrays))
         return outputs + marks.extra
 
-    with stand_ins(partial(_call, marks)):
+    with stand_ins(marks.call):
         mx.export_function(records.append, traced, *inputs)
     graph = _spliced(records, marks)
     return fused(graph) if compiled else graph
 
 
-class _Call(NamedTuple):
-    """A custom function's call: where its marks and its backward's results are among the extra outputs."""
-
-    forward: list[tuple[float, int]]  # (mark of the output, position of what the real forward gives)
-    cotangents: list[tuple[float, float]]  # (mark of the output, mark of the placeholder of its cotangent)
-    gradients: list[tuple[float, int]]  # (mark of the input, position of its gradient)
-    constants: list[int]  # positions of the inputs without a gradient
-    outputs: float  # mark of where the backward reads the outputs
-
-
-class _Marks:
-    """The numbers given out, the calls, and the arrays that must be told beside the outputs."""
-
-    def __init__(self, compiled: bool) -> None:
-        self.next, self.calls, self.extra, self.compiled = 2.0, list[_Call](), list[mx.array](), compiled
-        self.partings = set[float]()
-
-    def number(self) -> tuple[float, mx.array]:
-        """A number that nothing else in the graph is."""
-        self.next += 1
-        return _FIRST + self.next, mx.array(_FIRST + self.next)
-
-    def apart(self, arrays: list[mx.array]) -> tuple[float, list[mx.array]]:
-        """The same arrays, that what is computed from them be told from what is computed from those given."""
-        number, mark = self.number()
-        self.partings.add(number)
-        return number, mx.depends(arrays, [mark])
-
-    def tell(self, array: mx.array) -> int:
-        """The position of an array among the extra outputs."""
-        self.extra.append(array)
-        return len(self.extra) - 1
-
-
-_FIRST = 2.0**22
-"""Where the marks begin: whole numbers that float32 holds, and that no model multiplies with."""
-
-
-def _call(marks: _Marks, fn: Callable[..., Any], vjp: Callable[..., Any], args: tuple[mx.array, ...]) -> Any:
-    still = [mx.stop_gradient(x) for x in args]
-    given = fn(*still)
-    outputs = [given] if isinstance(given, mx.array) else list(given)
-    real = [mx.stop_gradient(y) for y in outputs]
-    smooth = [x for x in args if mx.issubdtype(x.dtype, mx.floating)]
-    sums, gradient_marks = mx.zeros(()), list[float | None]()
-    for x in args:
-        if not mx.issubdtype(x.dtype, mx.floating):
-            gradient_marks.append(None)
-            continue
-        number, mark = marks.number()
-        gradient_marks.append(number)
-        sums = sums + (x * mark.astype(x.dtype)).astype(mx.float32).sum()
-    forward, cotangents, placeholders, marked = [], [], [], []
-    for y in real:
-        number, mark = marks.number()
-        forward.append((number, marks.tell(y)))
-        through = mx.broadcast_to(sums.astype(y.dtype), y.shape) if smooth else y
-        marked.append(through * mark.astype(y.dtype))
-        cotangent, other = marks.number()
-        cotangents.append((number, cotangent))
-        placeholders.append(mx.broadcast_to(other.astype(y.dtype), y.shape))
-    alone = isinstance(given, mx.array)
-    apart = still if marks.compiled else marks.apart(still)[1]  # or the export would merge what is computed twice
-    outputs_mark, after = marks.apart(real)
-    grads = vjp(
-        apart[0] if len(apart) == 1 else apart, placeholders[0] if alone else placeholders, after[0] if alone else after
-    )
-    grads = [grads] if isinstance(grads, mx.array) else list(grads)
-    found = [(m, marks.tell(g)) for m, g in zip(gradient_marks, grads, strict=True) if m is not None]
-    constants = [marks.tell(x) for m, x in zip(gradient_marks, still, strict=True) if m is None]
-    marks.calls.append(_Call(forward, cotangents, found, constants, outputs_mark))
-    return marked[0] if alone else marked
-
-
-def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
+def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
     """The graph that the records tell, without marks: each custom function between its forward and its backward."""
     numbers, arrays = dict[str, int](), list[Array]()
 
@@ -138,7 +64,7 @@ def _spliced(records: list[dict[str, Any]], marks: _Marks) -> Graph:
     marked = dict[int, float]()
     for name, value in told["constants"]["constants"] if "constants" in told else []:
         at = number((name, value.shape, value.dtype))
-        if value.ndim == 0 and value.dtype == mx.float32 and value.item() > _FIRST:
+        if value.ndim == 0 and value.dtype == mx.float32 and value.item() > FIRST:
             marked[at] = value.item()
     placeholders = {placeholder for call in marks.calls for _, placeholder in call.cotangents}
     marked_by = {at: mark for at, mark in marked.items() if mark not in placeholders}
