@@ -3,8 +3,8 @@
 python -m pipelines.evaluate adapter=outputs/runs/NAME/TIME-ID/adapter data.valid=FILE
 """
 
-from pipelines.adapter_argument import adapter_name, with_adapter, with_form
-from pipelines.command import command
+from pipelines.command.adapter_argument import adapter_name, with_adapter, with_form
+from pipelines.command.line import command
 
 if __name__ == "__main__":
     command("pipelines.evaluate", lambda overrides: with_adapter(overrides, held_out=True), flags=False)
@@ -20,12 +20,12 @@ from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
-from pipelines.console import quiet_user_errors
-from pipelines.folder import make_folder
-from pipelines.gpu_lock import gpu_lock
-from pipelines.report import answers
-from pipelines.run_dir import TOKENS
+from pipelines.report.run_report import answers
+from pipelines.run.folder import make_folder
+from pipelines.run.gpu_lock import gpu_lock
+from pipelines.run.run_dir import TOKENS
 from tasks.adapter import read_adapter
 from tasks.evaluate import Scores
 from tasks.evaluate import evaluate as evaluate_task

@@ -3,9 +3,9 @@
 python -m pipelines.plan +experiment=quickstart
 """
 
-from pipelines.command import command
+from pipelines.command.line import command
+from pipelines.command.preflight import preflight
 from pipelines.config import compose
-from pipelines.preflight import preflight
 
 if __name__ == "__main__":
     command("pipelines.plan", preflight)
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.console import show_log
-from pipelines.folder import make_folder
-from pipelines.run_dir import OUTPUTS, TOKENS
-from pipelines.show_plan import show_longest_rows, show_plan
-from pipelines.show_tokens import show_tokens, where
-from pipelines.tokens_page import PAGE, write_tokens_page
-from pipelines.would_fit import longest_rows
+from pipelines.command.terminal import show_log
+from pipelines.report.show_plan import show_longest_rows, show_plan
+from pipelines.report.show_tokens import show_tokens, where
+from pipelines.report.tokens_page import PAGE, write_tokens_page
+from pipelines.run.folder import make_folder
+from pipelines.run.run_dir import OUTPUTS, TOKENS
+from pipelines.search.would_fit import longest_rows
 from tasks.plan import plan
 from tasks.tokenize import tokenize
 

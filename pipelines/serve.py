@@ -16,8 +16,8 @@ import signal
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pipelines.command import command
-from pipelines.schedule import SCHEDULES, Schedule, read_schedule
+from pipelines.command.line import command
+from pipelines.deploy.schedule import SCHEDULES, Schedule, read_schedule
 from tasks.errors import ConfigError, RunError
 
 
@@ -94,8 +94,8 @@ def main(arguments: Sequence[str]) -> None:
     from prefect.client.orchestration import get_client
     from prefect.runner import Runner
 
-    from pipelines.deployments import deployments
-    from pipelines.zombies import install
+    from pipelines.deploy.deployments import deployments
+    from pipelines.deploy.zombies import install
 
     class PatientRunner(Runner):
         """Prefect's, but a signal cancels the run and waits for its checkpoint; Prefect 3.8 kills it unsaved."""

@@ -3,9 +3,9 @@
 python -m pipelines.sweep +sweep=rate_and_rank +experiment=quickstart
 """
 
-from pipelines.command import command
-from pipelines.private_server import begin
-from pipelines.search.check import check
+from pipelines.command.line import command
+from pipelines.orchestrate.private_server import begin
+from pipelines.search.problems import check
 
 if __name__ == "__main__":
     command("pipelines.sweep", lambda overrides: begin(check(overrides).run.orchestrate))
@@ -17,16 +17,16 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from pipelines.as_task import as_task, concluded
+from pipelines.command.terminal import quiet_user_errors, ready_for_prefect, show_log
 from pipelines.config import CONF
-from pipelines.console import quiet_user_errors, ready_for_prefect, show_log
+from pipelines.config.form import check_overrides
 from pipelines.finetune import Experiment
-from pipelines.form import check_overrides
-from pipelines.outcome import Outcome, past_prefect
-from pipelines.search.composed import compose_search
+from pipelines.orchestrate.as_task import as_task, concluded
+from pipelines.orchestrate.outcome import Outcome, past_prefect
 from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish
-from pipelines.search.worker import work
+from pipelines.search.search import compose_search
+from pipelines.search.work import work
 
 SWEEPS = tuple(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 

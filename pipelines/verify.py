@@ -3,8 +3,8 @@
 python -m pipelines.verify adapter=outputs/runs/NAME/TIME-ID/adapter
 """
 
-from pipelines.adapter_argument import adapter_name, with_adapter, with_form
-from pipelines.command import command
+from pipelines.command.adapter_argument import adapter_name, with_adapter, with_form
+from pipelines.command.line import command
 
 if __name__ == "__main__":
     command("pipelines.verify", with_adapter, flags=False)
@@ -20,10 +20,10 @@ from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
-from pipelines.console import quiet_user_errors
-from pipelines.gpu_lock import gpu_lock
-from pipelines.report import checks
+from pipelines.report.run_report import checks
+from pipelines.run.gpu_lock import gpu_lock
 from tasks.errors import VerifyError
 from tasks.verify import Verdict
 from tasks.verify import verify as verify_task

@@ -1,7 +1,7 @@
 """How it is done: verb files are the stages of a run, noun folders hold what they are made of."""
 
-from tasks.blas import load_blas
-from tasks.groups import small_groups
+from tasks.device.blas import load_blas
+from tasks.device.kernel_groups import small_groups
 
 small_groups()
 BLAS = load_blas()

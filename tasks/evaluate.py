@@ -6,24 +6,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import mlx.nn as nn
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import Adapter, base_fingerprint, load_adapter
 from tasks.artifact import Record, fingerprint, write_json
-from tasks.batch import batches
+from tasks.budget.answering import most_at_once
 from tasks.data import TokenCache
-from tasks.loss import MaskedCrossEntropy
 from tasks.memory import Memory
 from tasks.model import Model
-from tasks.model.head import find_head
-from tasks.model.load import load_base, load_tokenizer
+from tasks.model.base import load_base, load_tokenizer
+from tasks.score.answers import answers, as_text
+from tasks.score.exact_match import exact_match
+from tasks.score.held_out import HeldOut
+from tasks.score.held_out_loss import held_out_loss
 from tasks.settings import Evaluate
-from tasks.step import Forward
-from tasks.step.answering import AT_ONCE, PROMPTS, most_at_once
-from tasks.step.held_out import First, HeldOut
-from tasks.step.scoring import CHUNK, SCORED
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -97,15 +94,15 @@ def evaluate(
     at_once = most_at_once(base, len(asked), held_out.longest_prompt, new, room)[0] if asked else 1
     of = _identity(adapter, model, cache, name)
     before = (
-        _once(of and [*of, len(rows)], lambda: _loss(base, rows)),
+        _once(of and [*of, len(rows)], lambda: held_out_loss(base, rows)),
         _once(
             of and [*of, asked, new],
-            lambda: _answers(base, tokenizer, rows, asked, new, at_once),
+            lambda: answers(base, tokenizer, rows, asked, new, at_once),
         ),
     )
     load_adapter(Path(adapter.path), base)
-    after = _loss(base, rows), _answers(base, tokenizer, rows, asked, new, at_once)
-    references = [_text(tokenizer, rows.ids(i)[rows.prompt_length(i) :]) for i in asked]
+    after = held_out_loss(base, rows), answers(base, tokenizer, rows, asked, new, at_once)
+    references = [as_text(tokenizer, rows.ids(i)[rows.prompt_length(i) :]) for i in asked]
     scores = Scores(
         split=name,
         examples=len(rows),
@@ -116,25 +113,13 @@ def evaluate(
         metric_before=exact_match(before[1], references),
         metric_after=exact_match(after[1], references),
         samples=tuple(
-            Sample(prompt=_text(tokenizer, rows.ids(i)[: rows.prompt_length(i)]), reference=r, before=b, after=a)
+            Sample(prompt=as_text(tokenizer, rows.ids(i)[: rows.prompt_length(i)]), reference=r, before=b, after=a)
             for i, r, b, a in islice(zip(asked, references, before[1], after[1], strict=True), settings.samples)
         ),
     )
     write_json(out, scores.model_dump(mode="json"))
     log.info("held-out loss %.4f -> %.4f", scores.loss_before, scores.loss_after)
     return scores
-
-
-def exact_match(answers: list[str], references: list[str]) -> float | None:
-    """The share of answers equal to their reference, outer white space aside; None where there are none.
-
-    Example:
-        >>> exact_match(["a ", "b"], ["a", "c"])
-        0.5
-    """
-    if not references:
-        return None
-    return sum(a.strip() == r.strip() for a, r in zip(answers, references, strict=True)) / len(references)
 
 
 def _identity(adapter: Adapter, model: Model, cache: TokenCache, name: str) -> list[Any] | None:
@@ -154,26 +139,3 @@ def _once(of: list[Any] | None, measure: Callable[[], Found]) -> Found:
             _OF_BASES.pop(next(iter(_OF_BASES)))
         _OF_BASES[key] = measure()
     return _OF_BASES[key]
-
-
-def _loss(model: nn.Module, rows: First) -> float:
-    return Forward(model, MaskedCrossEntropy(), find_head(model), chunk=CHUNK).mean(batches(rows, SCORED, seed=0))
-
-
-def _answers(
-    model: nn.Module, tokenizer: Any, rows: First, asked: list[int], most: int, at_once: int = AT_ONCE
-) -> list[str]:
-    """Greedy answers, batched by mlx-lm."""
-    if not asked:
-        return []
-    from mlx_lm.generate import batch_generate
-
-    prompts = [rows.ids(i)[: rows.prompt_length(i)].tolist() for i in asked]
-    batched: Any = {"completion_batch_size": at_once, "prefill_batch_size": min(at_once, PROMPTS)}
-    return list(batch_generate(model, tokenizer, prompts, max_tokens=most, **batched).texts)
-
-
-def _text(tokenizer: Any, ids: Any) -> str:
-    """The tokens as text, end-of-turn tokens left out."""
-    ends = set(tokenizer.eos_token_ids)
-    return tokenizer.decode([int(i) for i in ids if int(i) not in ends])

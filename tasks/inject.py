@@ -10,8 +10,8 @@ from tasks.adapter import Adapter, save_adapter
 from tasks.lora import Rule
 from tasks.lora.attach import attach
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.family import model_type, select_projections
-from tasks.model.load import load_base
 
 log = logging.getLogger(__name__)
 

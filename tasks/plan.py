@@ -10,26 +10,28 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
-from tasks.attention import backend, choose_way, honours_segments
+from tasks.attention import choose_way, honours_segments
 from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
-from tasks.check.demand import stages_of
+from tasks.budget.choices import Option, changed, fastest
+from tasks.budget.demand import Demand, identity, refusal
+from tasks.budget.later_stages import Stages, excess
+from tasks.budget.parts import Parts
+from tasks.budget.verifying import stages_of
 from tasks.data import SplitStats, TokenCache
+from tasks.device.backend import backend
 from tasks.errors import ConfigError
 from tasks.lora import LoRA, RsLoRA
 from tasks.lora.attach import adapted_layers, attach
 from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
-from tasks.memory import GB, Memory, Parts
+from tasks.memory import GB, Memory
 from tasks.model import Model
+from tasks.model.base import Base, load_base
 from tasks.model.family import model_type, select_projections
-from tasks.model.load import Base, load_base
 from tasks.optim import AdamW
+from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
 from tasks.step.contradictions import check_accumulation, check_rows
-from tasks.step.demand import Demand, identity, refusal
-from tasks.step.fitting import Option, changed, fastest
-from tasks.step.held_out import HeldOut
-from tasks.step.stages import Stages, excess
 from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)

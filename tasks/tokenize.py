@@ -31,7 +31,7 @@ def tokenize(data: Data, model: Model, root: Path) -> TokenCache:
 
 def tokens_of(data: Data, model: Model, root: Path) -> TokenCache:
     """What `tokenize` gives, for who only asks."""
-    from tasks.model.load import load_tokenizer, tokenizer_fingerprint
+    from tasks.model.base import load_tokenizer, tokenizer_fingerprint
 
     tokenizer = load_tokenizer(model)._tokenizer
     return build_cache(data, tokenizer, tokenizer_fingerprint=tokenizer_fingerprint(model), root=root)

@@ -18,14 +18,14 @@ from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RET
 from tasks.adapter import Adapter, base_fingerprint, load_adapter, record_probe, save_adapter
 from tasks.artifact import Record
 from tasks.batch import first_tokens
-from tasks.blas import threads_for
 from tasks.data import TokenCache
+from tasks.device.blas import threads_for
 from tasks.errors import GraftlineError
 from tasks.memory import limits
 from tasks.model import Model
+from tasks.model.base import load_base, tokenizer_fingerprint
 from tasks.model.dense import dense_base
 from tasks.model.family import largest_projection
-from tasks.model.load import load_base, tokenizer_fingerprint
 from tasks.sink import SINKS, MakeSink, Sink, SinkName, StepMetrics
 from tasks.step import Fit, Recipe
 

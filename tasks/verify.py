@@ -11,7 +11,7 @@ from tasks.artifact import Record, write_json
 from tasks.check import CHECKS, Finding, Subject
 from tasks.errors import GraftlineError
 from tasks.model import Model
-from tasks.model.load import shared_base
+from tasks.model.base import shared_base
 from tasks.settings import Check, Verify
 
 log = logging.getLogger(__name__)

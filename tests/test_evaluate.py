@@ -7,9 +7,9 @@ import pytest
 from tasks.adapter import load_adapter, read_adapter
 from tasks.data import Data
 from tasks.errors import DataError
-from tasks.evaluate import evaluate, exact_match
+from tasks.evaluate import evaluate
 from tasks.model import Model
-from tasks.model.load import load_base, load_tokenizer
+from tasks.model.base import load_base, load_tokenizer
 from tasks.settings import Evaluate
 from tasks.tokenize import tokenize
 from tests.tiny import write_chat
@@ -51,7 +51,7 @@ def test_a_base_is_scored_once_for_its_adapters(token_cache, trained, model_fold
     path, source = trained()
     first = scores_of(token_cache, (path, source), tmp_path, generate=0)
     calls = []
-    monkeypatch.setattr("tasks.evaluate._loss", lambda model, rows: calls.append(len(rows)) or 0.0)
+    monkeypatch.setattr("tasks.evaluate.held_out_loss", lambda model, rows: calls.append(len(rows)) or 0.0)
     again = scores_of(token_cache, (path, source), tmp_path, generate=0)
     assert (again.loss_before, again.loss_after, len(calls)) == (first.loss_before, 0.0, 1)
     scores_of(token_cache, (path, source), tmp_path, generate=0, examples=3)
@@ -115,8 +115,3 @@ def test_no_held_out_rows(model_folder, trained, tmp_path):
     cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
     with pytest.raises(DataError, match=r"give data\.valid or data\.test"):
         scores_of(cache, trained(), tmp_path)
-
-
-def test_exact_match_looks_past_outer_white_space_alone():
-    assert exact_match([" a\n", "A", "a b"], ["a", "a", "a  b"]) == pytest.approx(1 / 3)
-    assert exact_match([], []) is None

@@ -6,7 +6,7 @@ from tasks.errors import TargetError
 from tasks.inject import inject
 from tasks.lora import LoRA, RsLoRA
 from tasks.model import Model
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 from tests.adapter.damage import read
 from tests.tiny import same, token_ids
 

@@ -12,10 +12,10 @@ from tasks.attention.delta import gated_delta, has_fused
 from tasks.batch import Packed, Padded, batches
 from tasks.grad import value_and_grad
 from tasks.loss import LOSSES, MaskedCrossEntropy
-from tasks.loss.tokens import token_cross_entropy
+from tasks.loss.token_cross_entropy import token_cross_entropy
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.head import find_head
-from tasks.model.load import load_base
 from tasks.step import Forward
 from tests.batch.rows import MemoryRows
 from tests.tiny import arrays as named

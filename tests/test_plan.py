@@ -170,10 +170,18 @@ def test_the_run_needs_what_its_largest_stage_holds(token_cache, model_folder, t
 @pytest.mark.parametrize(
     ("stage", "where", "said"),
     [
-        ("validation", "tasks.step.demand.scoring", r"validating between the steps would hold 1e\+06 GB, .*batch.tok"),
-        ("loss", "tasks.step.stages.scoring", r"the held-out loss would hold 1e\+06 GB, the budget is .* GB"),
-        ("answers", "tasks.step.answering.answering", r"generating the held-out answers .* even one at a time"),
-        ("verification", "tasks.check.demand.verifying", r"verifying the adapter would hold .* verify\.probe_tokens"),
+        (
+            "validation",
+            "tasks.budget.demand.scoring",
+            r"validating between the steps would hold 1e\+06 GB, .*batch.to",
+        ),
+        ("loss", "tasks.budget.later_stages.scoring", r"the held-out loss would hold 1e\+06 GB, the budget is .* GB"),
+        ("answers", "tasks.budget.answering.answering", r"generating the held-out answers .* even one at a time"),
+        (
+            "verification",
+            "tasks.budget.verifying.verifying",
+            r"verifying the adapter would hold .* verify\.probe_token",
+        ),
     ],
 )
 def test_the_stage_that_would_not_fit_is_named(

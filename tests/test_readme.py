@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.adapter_argument import with_adapter
-from pipelines.preflight import preflight
-from pipelines.search.check import check
+from pipelines.command.adapter_argument import with_adapter
+from pipelines.command.preflight import preflight
+from pipelines.search.problems import check
 from tasks.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +30,7 @@ def _pipeline_arguments(command: str) -> list[tuple[str, list[str]]]:
     return [(module.removeprefix("pipelines."), arguments) for module, arguments in found]
 
 
+PARTS = ("pipelines", "tasks")
 PIPELINES = [pair for command in COMMANDS for pair in _pipeline_arguments(command)]
 
 
@@ -62,10 +63,15 @@ def test_the_python_runs() -> None:
 
 def test_the_tree_is_the_tree() -> None:
     tree = next(block for language, block in BLOCKS if block.startswith("conf/"))
-    rooms = re.findall(r"^  (\w+)/", tree, re.MULTILINE)
-    assert sorted(rooms) == sorted(p.name for p in (ROOT / "tasks").iterdir() if (p / "__init__.py").is_file())
-    commands = re.findall(r"^  (\w+)   ", tree, re.MULTILINE)
-    assert all((ROOT / "pipelines" / f"{name}.py").is_file() for name in commands)
+    shown = {
+        part: tree.partition(f"\n{part}/")[2].partition("\ntests/" if part == "tasks" else "\ntasks/")[0]
+        for part in PARTS
+    }
+    for part, lines in shown.items():
+        rooms = {p.name for p in (ROOT / part).iterdir() if (p / "__init__.py").is_file()}
+        assert set(re.findall(r"^  (\w+)/", lines, re.MULTILINE)) == rooms, part
+    commands = {p.stem for p in (ROOT / "pipelines").glob("*.py")} - {"__init__", "__main__"}
+    assert set(re.findall(r"^  (\w+)   ", shown["pipelines"], re.MULTILINE)) == commands
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -10,7 +10,7 @@ from tests.tiny import write_chat
 
 
 def test_rows_become_examples_that_supervise_the_answers(token_cache, model_folder):
-    from tasks.model.load import load_tokenizer
+    from tasks.model.base import load_tokenizer
 
     tokenizer, rows = load_tokenizer(Model(path=str(model_folder()))), token_cache.split("train")
     assert (len(rows), len(token_cache.split("valid"))) == (40, 8)

@@ -45,3 +45,9 @@ def test_each_source_has_its_test(path: Path) -> None:
 def test_only_verbs_are_prefect_tasks() -> None:
     marked = {path for path in _sources("tasks") if "@task" in path.read_text(encoding="utf-8")}
     assert marked == {ROOT / "tasks" / f"{verb}.py" for verb in VERBS}
+
+
+def test_a_file_name_is_used_once() -> None:
+    """Two files of one name are two ideas under one word; a command and its stage, and a room's `config`, are not."""
+    names = [path.name for path in _sources("tasks", "pipelines")]
+    assert {name for name in names if names.count(name) > 1} <= {"config.py", *(f"{verb}.py" for verb in VERBS)}

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from pipelines.config import Run, compose, decode
-from pipelines.finetune import run_stages
-from pipelines.gpu_lock import gpu_lock
-from pipelines.override import override
+from pipelines.config.override import override
+from pipelines.run.gpu_lock import gpu_lock
+from pipelines.run.stages import run_stages
 from pipelines.search import space
-from pipelines.search.composed import Search
+from pipelines.search.search import Search
 from tasks.artifact import atomic_directory, damaged_files, fingerprint, read_manifest
 from tasks.errors import RunError, VerifyError
 

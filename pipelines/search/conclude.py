@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 
 from pipelines.search.best import copy_best
-from pipelines.search.composed import Search
-from pipelines.search.found import best_of, importances, trials
 from pipelines.search.plots import draw
-from pipelines.search.report import headline, markdown
+from pipelines.search.search import Search
 from pipelines.search.study import Study
+from pipelines.search.study_report import headline, markdown
+from pipelines.search.trials import best_of, importances, trials
 from tasks.artifact import write_json, write_text
 from tasks.errors import RunError
 

@@ -15,12 +15,12 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
-from pipelines.as_task import as_state
+from pipelines.orchestrate.as_task import as_state
 from pipelines.search import space
 from pipelines.search.lease import TakenOver
 from pipelines.search.plots import PLOTS
-from pipelines.search.report import headline, markdown
 from pipelines.search.study import Claimed
+from pipelines.search.study_report import headline, markdown
 from pipelines.search.trial import Outcome
 from tasks.errors import GraftlineError, Interrupted
 

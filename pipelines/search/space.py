@@ -7,8 +7,8 @@ from typing import Any
 
 import optuna
 
-from pipelines.override import override
-from pipelines.search.settings import Categorical, Float, Int, Parameter
+from pipelines.config.override import override
+from pipelines.search.config import Categorical, Float, Int, Parameter
 
 Space = Mapping[str, Parameter]
 Values = dict[str, Any]

@@ -15,9 +15,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipelines.search import space
-from pipelines.search.comparable import check_settings
+from pipelines.search.config import TPE, Grid, Halving, Median, Random, Sweep
 from pipelines.search.lease import ADDING, Beat, Lease, Leases
-from pipelines.search.settings import TPE, Grid, Halving, Median, Random, Sweep
+from pipelines.search.same_study import check_settings
 from pipelines.search.storage import Storage
 from tasks.artifact import fingerprint
 from tasks.errors import ConfigError

@@ -8,14 +8,14 @@ from typing import Any, Literal, TypeVar
 from optuna.trial import TrialState
 
 from pipelines.config import Run, compose_variant
-from pipelines.finetune import run_stages
-from pipelines.override import override
+from pipelines.config.override import override
+from pipelines.run.stages import run_stages
 from pipelines.search import space
-from pipelines.search.composed import Search
 from pipelines.search.lease import Beat, TakenOver
 from pipelines.search.objective import value_of
+from pipelines.search.search import Search
 from pipelines.search.study import Claimed, Study
-from pipelines.would_fit import would_fit
+from pipelines.search.would_fit import would_fit
 from tasks.artifact import Record, is_disk_full
 from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, Pruned, TargetError
 from tasks.memory import GB

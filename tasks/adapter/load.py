@@ -6,7 +6,7 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 
-from tasks.adapter.file import BASE, Adapter, read_adapter, read_config, read_tensors, tensor_digest
+from tasks.adapter.adapter import BASE, Adapter, read_adapter, read_config, read_tensors, tensor_digest
 from tasks.adapter.names import adapter_parameters, base_checksums
 from tasks.artifact import read_manifest
 from tasks.errors import AdapterError

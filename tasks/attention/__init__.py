@@ -5,16 +5,15 @@ with segment_attention(model):
 """
 
 from tasks.attention.blockwise import blockwise_attention
-from tasks.attention.install import segment_attention
-from tasks.attention.packed import alone_cache, packed_cache
-from tasks.attention.probe import honours_alone, honours_segments
-from tasks.attention.split import split_attention
-from tasks.attention.way import Way, backend, choose_way
+from tasks.attention.isolation import honours_alone, honours_segments
+from tasks.attention.method import Way, choose_way
+from tasks.attention.packed_cache import alone_cache, packed_cache
+from tasks.attention.per_segment import split_attention
+from tasks.attention.routing import segment_attention
 
 __all__ = [
     "Way",
     "alone_cache",
-    "backend",
     "blockwise_attention",
     "choose_way",
     "honours_alone",

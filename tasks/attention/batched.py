@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from tasks.power import exp
+from tasks.device.fast_exp import exp
 
 BLOCK = 64
 """Queries, and keys, of a tile."""
+
+KEPT = 1024
+"""Positions of a segment up to which attention on a CPU keeps its softmax for the backward pass: at most 4 KEPT bytes a
+position and head, so that memory still grows with the row's length."""
 
 MASKED = -1e30
 """A masked score: finite, so that no difference of two is NaN."""

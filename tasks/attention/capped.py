@@ -10,8 +10,8 @@ import mlx.nn as nn
 from mlx_lm.models import gemma2
 
 from tasks.attention.blockwise import blockwise_attention
-from tasks.attention.packed import PackedCache
-from tasks.model.classes import other_class
+from tasks.attention.packed_cache import PackedCache
+from tasks.patch.classes import other_class
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from tasks.attention.way import backend
+from tasks.device.backend import backend
 
 CHUNK = 16
 """Positions of a chunk. The state is kept once a chunk; longer ones round more, and solve larger systems."""

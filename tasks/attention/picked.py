@@ -13,9 +13,9 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.deepseek_v32 import Indexer
 
-from tasks.attention.packed import PackedCache
+from tasks.attention.packed_cache import PackedCache
 from tasks.attention.tiles import Band, Tile, visible
-from tasks.model.classes import other_class
+from tasks.patch.classes import other_class
 
 BUDGET = {"cpu": 2**20, "gpu": 2**24}
 """Scores at a time, over all rows and heads of the indexer: 4 and 64 MiB in float32."""

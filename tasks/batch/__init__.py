@@ -6,7 +6,6 @@ resuming needs nothing else.
 
 from tasks.batch.batch import Batch, make_batch
 from tasks.batch.bucketed import Bucketed
-from tasks.batch.heaviest import heaviest
 from tasks.batch.packed import Packed
 from tasks.batch.padded import Padded
 from tasks.batch.stream import Layout, Rows, batches, epoch_batches, first_tokens, padding_share, shapes, stream
@@ -29,7 +28,6 @@ __all__ = [
     "batches",
     "epoch_batches",
     "first_tokens",
-    "heaviest",
     "make_batch",
     "padding_share",
     "shapes",

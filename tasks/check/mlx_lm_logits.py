@@ -2,7 +2,7 @@
 
 from tasks.adapter import record_probe
 from tasks.check.subject import Finding, Subject, agreement
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 
 
 def check(subject: Subject) -> Finding:

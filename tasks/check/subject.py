@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten
 
 from tasks.adapter import Probe, load_adapter, read_probe
 from tasks.model import Model
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 
 
 class Finding(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.artifact import Record
-from tasks.data.source import Columns, Encoding, Format, Source
+from tasks.data.source.source import Columns, Encoding, Format, Source
 
 Supervise = Literal["assistant", "last", "completion", "all"]
 Truncate = Literal["error", "drop", "keep_start", "keep_end", "split"]

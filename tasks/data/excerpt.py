@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.data.cache import TokenCache
-from tasks.data.message import SPEAKERS
-from tasks.data.pool import TokenSplit
-from tasks.data.stats import SplitStats
+from tasks.data.format.message import SPEAKERS
+from tasks.data.store.cache import TokenCache
+from tasks.data.store.stats import SplitStats
+from tasks.data.store.token_split import TokenSplit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

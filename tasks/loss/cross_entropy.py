@@ -10,7 +10,7 @@ import mlx.core as mx
 
 from tasks.loss.entropy import Entropy
 from tasks.loss.sums import LossSum, weighted_sum
-from tasks.loss.tokens import token_cross_entropy
+from tasks.loss.token_cross_entropy import token_cross_entropy
 
 
 def cross_entropy(logits: mx.array, targets: mx.array) -> LossSum:

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from tasks.artifact import Record
 from tasks.loss.sums import LossSum, weighted_sum
-from tasks.loss.tokens import token_cross_entropy
+from tasks.loss.token_cross_entropy import token_cross_entropy
 
 
 class Entropy(Record):

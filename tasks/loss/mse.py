@@ -10,7 +10,7 @@ import mlx.core as mx
 
 from tasks.artifact import Record
 from tasks.loss.sums import LossSum, weighted_sum
-from tasks.loss.tokens import check_targets, target_entries
+from tasks.loss.token_cross_entropy import check_targets, target_entries
 
 
 def mse(predictions: mx.array, targets: mx.array) -> LossSum:

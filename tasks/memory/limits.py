@@ -12,8 +12,8 @@ import mlx.core as mx
 from pydantic import BeforeValidator, Field
 
 from tasks.artifact import Record
+from tasks.device.capacity import device_memory
 from tasks.errors import ConfigError
-from tasks.memory.device import device_memory
 
 GB = 10**9
 """Bytes in a gigabyte; decimal, as in every figure that Graftline prints."""

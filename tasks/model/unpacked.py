@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from tasks.model.classes import other_class
+from tasks.patch.classes import other_class
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import mlx.optimizers
 
 from tasks.optim.adamw import AdamW
 from tasks.optim.clip import clip, global_norm
-from tasks.optim.schedule import Schedule, rate, warmup_steps
-from tasks.optim.state import load_state, state_arrays
+from tasks.optim.learning_rate import Schedule, rate, warmup_steps
+from tasks.optim.optimizer_state import load_state, state_arrays
 
 __all__ = [
     "OPTIMIZERS",

@@ -10,7 +10,7 @@ import mlx.optimizers
 from pydantic import Field, field_validator
 
 from tasks.artifact import Record
-from tasks.optim.schedule import Schedule, rate
+from tasks.optim.learning_rate import Schedule, rate
 
 
 class AdamW(Record):

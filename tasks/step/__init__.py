@@ -1,9 +1,8 @@
 """The training step: from a window of batches to updated masters, compiled or not, by one definition; and the loop."""
 
-from tasks.step.fit import Fit
-from tasks.step.footprint import footprint
 from tasks.step.forward import Forward
+from tasks.step.loop import Fit
 from tasks.step.recipe import Recipe
 from tasks.step.update import Update, Updated
 
-__all__ = ["Fit", "Forward", "Recipe", "Update", "Updated", "footprint"]
+__all__ = ["Fit", "Forward", "Recipe", "Update", "Updated"]

@@ -17,8 +17,9 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from tasks.attention import alone_cache, backend, choose_way, honours_alone, packed_cache, segment_attention
+from tasks.attention import alone_cache, choose_way, honours_alone, packed_cache, segment_attention
 from tasks.batch import Batch, Rows
+from tasks.device.backend import backend
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
 from tasks.model.activations import own_activations

@@ -1,109 +1,208 @@
-"""Models that go position by position, such as mamba in mlx-lm: too long to trace, so bounded instead."""
+"""The loop: from the newest checkpoint or the start to the end, its state saved, stopped well by a signal.
 
-import weakref
-from typing import Any, NamedTuple
+A step is handed to the device, and while it computes, the loss of the one before is read and the next batch made.
+Everything random is a function of the seed and the step, and the place in the data is a count of batches, so a
+checkpoint of the masters, the optimizer's state and the counters is all that going on needs, or going back.
+"""
 
-import mlx.core as mx
+import logging
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
-from mlx_lm.models.cache import make_prompt_cache
 
-from tasks.memory.graph import Graph
-from tasks.memory.trace import trace
-from tasks.model.family import blocks
+from tasks.artifact import is_disk_full
+from tasks.batch import Rows, batches
+from tasks.checkpoint.interrupt import stop_on_signal
+from tasks.errors import Interrupted, RunError
+from tasks.memory import usage
+from tasks.sink import Counters, Sink, durable
+from tasks.step.dispatch import Feed, Handed
+from tasks.step.forward import choose_forward, usual_share
+from tasks.step.recipe import Recipe
+from tasks.step.training_state import State, States
+from tasks.step.update import Update, is_compiled
+from tasks.step.watch import Watch
 
-SHORT = (7, 13)
-"""Lengths that are traced: of no other size in a model."""
-
-TRACED = 20_000
-"""Operations of a step that are traced, in a few seconds."""
-
-BACKWARD = 4
-"""A step's operations for each of its forward pass."""
-
-SLICES = 4
-"""Of the gradients of an array's slices, one in so many is alive at once: one in 5.7 at most was, on ten trainings."""
-
-VIEWS = frozenset(("Broadcast", "ExpandDims", "Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose"))
+log = logging.getLogger(__name__)
 
 
-class Loop(NamedTuple):
-    """What a forward pass of one row adds for each of its positions.
+class Fit:
+    """One training of the adapter that is attached to a model.
+
+    Args:
+        model: the frozen base with the adapter at step 0; `run` leaves the trained parameters in it.
+        rows: what is trained on.
+        valid: what is validated on; None validates nothing.
+        recipe: how.
+        out: the run directory; `checkpoints/` in it is gone on with.
+        origin: by what the training is of, such as its rows, a digest: a checkpoint of another is refused.
 
     Attributes:
-        operations: of all blocks.
-        nbytes: that they make, each counted as if it stayed.
-        sliced: bytes a position of the widest array that is cut up by position.
-        blocks: of the model.
+        first: the step that it goes on from; 0 for a fresh start.
+
+    Raises:
+        ConfigError: the recipe goes by the validation loss, and there are no validation rows.
+        RunError: the newest checkpoint is of other settings, or beyond the last step.
     """
 
-    operations: int
-    nbytes: int
-    sliced: int
-    blocks: int
+    def __init__(
+        self,
+        model: nn.Module,
+        rows: Rows,
+        valid: Rows | None,
+        recipe: Recipe,
+        out: Path,
+        *,
+        origin: dict[str, str] | None = None,
+    ):
+        recipe.check_rows(valid is not None)
+        self._model, self._valid, self._recipe, self._out = model, valid, recipe, out
+        compiled = is_compiled(recipe.train)
+        usual = usual_share(rows, recipe.loss) if compiled else None
+        self._forward = choose_forward(model, recipe.loss, chunk=recipe.memory.head_chunk, usual=usual)
+        update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
+        self._states = States(model, update, recipe, out, origin or {})
+        self._feed = Feed(self._forward, update, rows, recipe)
+        self._watch = Watch(out, rows, recipe.train)
+        self._sinks: Sequence[Sink] = ()
+        self._enter(self._states.first())
+        self.first = self._saved = self.step
 
-    def is_long(self, length: int) -> bool:
-        """Whether a step with rows of this length has more operations than are traced."""
-        return self.operations * length * BACKWARD > TRACED
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._state.step
 
-    def kept(self, rows: int, length: int, *, blockwise: bool) -> int:
-        """Bytes that a step holds at most beside the weights.
+    @property
+    def counters(self) -> Counters:
+        """What went on over the steps so far."""
+        return self._state.counters
 
-        What a forward pass makes, of one block and its gradients where blocks are computed again; and the gradients of
-        the slices, each of which MLX makes as long as the whole.
+    @property
+    def ended(self) -> Literal["steps", "patience"] | None:
+        """Why there is no further step: that was the last one, or nothing better was found for too long."""
+        return self._recipe.ended(self.step, self.counters.since_best)
+
+    def run(self, sinks: Sequence[Sink]) -> int:
+        """Trains to the end, tells the sinks of each step, and leaves in the model the adapter that is the result.
+
+        Returns:
+            Which step's adapter it is.
+
+        Raises:
+            RunError: a loss or a gradient is not finite, or the disk is full.
+            Interrupted: a signal came; a checkpoint was written first.
         """
-        made = self.nbytes * rows * length
-        return (2 * made // self.blocks if blockwise else made) + self.sliced * rows * length**2 // SLICES
+        self._sinks, self._began = sinks, time.perf_counter()
+        try:
+            with stop_on_signal() as stop:
+                if self.step == 0 and self._recipe.train.on_bad == "restore":
+                    self._save()  # so that there is always a state to go back to
+                while self.ended is None and stop.signum is None:
+                    self._advance()
+                if stop.signum is not None:
+                    self._stop(stop.signum)
+        except BaseException as error:
+            if isinstance(error, Exception) and is_disk_full(error, self._out):
+                said = f"{self._out}: the disk is full at step {self._doing}; make room, and the same with run_dir="
+                raise RunError(f"{said}{self._out} goes on from the last checkpoint") from error
+            error.add_note(f"training step {self._doing} of {self._recipe.steps}")
+            raise
+        if self._recipe.train.final == "best":
+            return self._states.take_best(self.counters.best_step)
+        self._model.update(self._state.masters)
+        return self.step
 
+    def _advance(self) -> None:
+        """One step more; it is read at once where it validates or is saved, or else while the next one computes."""
+        self._doing = self.step + 1
+        handed = self._feed.hand_over(self._state)
+        if not self._read():
+            return  # gone back: what was handed over is of no use
+        self._unread, done = handed, handed.done
+        self._state = State(handed.step, done.masters, done.state, self.counters)
+        train = self._recipe.train
+        save, validate = (self._recipe.due(self.step, every) for every in (train.save_every, train.eval_every))
+        if (save or validate) and not self._read():
+            return
+        if self._unread is not None:
+            return
+        best = train.keeps_best and self._valid_loss is not None and self.counters.since_best == 0
+        if save or best or self.ended:
+            self._save()
+        self._began = time.perf_counter()  # validating and saving are no training time
 
-def loop_of(model: nn.Module) -> Loop | None:
-    """The loop over positions that a model's layers run, if they do; no weight is read.
+    def _read(self) -> bool:
+        """Waits for the step that is not read yet, if there is one, and tells of it; False where it went back."""
+        if self._unread is None:
+            return True
+        (step, rate, window, done), self._unread = self._unread, None
+        self._doing, loss, norm = step, float(done.loss.mean), float(done.norm)
+        verdict = self._watch.step(step, loss, norm, window, self.counters)
+        if verdict == "restore":
+            return self._go_back()
+        now = time.perf_counter()
+        metrics = self.counters.count(
+            step=step,
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            tokens=sum(batch.tokens for batch in window),
+            supervised_tokens=sum(batch.supervised_tokens for batch in window),
+            seconds=now - self._began,
+            memory=usage(),
+            spike=verdict == "spike",
+        )
+        self._began, self._valid_loss = now, None
+        if self._valid is not None and self._recipe.due(step, self._recipe.train.eval_every):
+            self._valid_loss = self._validate(done.masters, self._valid)
+            if self._watch.validation(step, self._valid_loss, self.counters) == "restore":
+                return self._go_back()
+            metrics = self.counters.validated(metrics, self._valid_loss)
+        for sink in self._sinks:
+            sink.write(metrics)
+        return True
 
-    Example:
-        >>> model = nn.Module()
-        >>> model.layers = [nn.Module()]
-        >>> loop_of(model) is None
-        True
-    """
-    found = _FOUND.get(id(model))
-    if found is None or found[0]() is not model:
-        key = id(model)
-        found = _FOUND[key] = weakref.ref(model, lambda _: _FOUND.pop(key, None)), _loop_of(model)
-    return found[1]
+    def _validate(self, masters: Any, valid: Rows) -> float:
+        self._model.update(masters)
+        rows = islice(batches(valid, self._recipe.layout, seed=0), self._recipe.train.eval_batches)
+        return self._forward.mean(rows)
 
+    def _save(self, *, scheduled: bool = True) -> None:
+        assert self._unread is None, "the counters are behind the masters"
+        for sink in durable(self._sinks):
+            sink.sync()  # before the checkpoint: its metrics are never ahead of those on the disk
+        self._states.save(self._state, self._valid_loss, scheduled=scheduled)
+        self._saved = self.step
 
-def _loop_of(model: nn.Module) -> Loop | None:
-    caches: Any = make_prompt_cache(model)
-    if all(hasattr(cache, "update_and_fetch") for cache in caches):
-        return None
-    short, long = (_forward(model, length) for length in SHORT)
-    more = SHORT[1] - SHORT[0]
-    operations = (len(long.ops) - len(short.ops)) // more
-    if operations < 1:
-        return None
-    nbytes = (_made(long) - _made(short)) // more
-    sliced = max((long.arrays[op.inputs[0]].nbytes for op in long.ops if op.name == "Slice"), default=0) // SHORT[1]
-    return Loop(operations, nbytes, sliced, len(blocks(model)[1]))
+    def _stop(self, signum: int) -> NoReturn:
+        """Saves where it is, due or not, and says so."""
+        if self._read() and self._saved != self.step:
+            self._save(scheduled=False)
+        said = f"stopped after step {self.step} of {self._recipe.steps}; the same with run_dir={self._out} goes on"
+        raise Interrupted(said, signum)
 
+    def _go_back(self) -> Literal[False]:
+        """Takes up the last good state at a lower rate.
 
-_FOUND: dict[int, tuple[Any, Loop | None]] = {}
-"""What was found of each model that is still there."""
+        It is one that every run of this recipe has: a run that was stopped or killed in between goes back there too.
+        """
+        restores, factor = self.counters.restores + 1, self.counters.rate_factor * self._recipe.train.backoff
+        self._enter(self._states.before())
+        self.counters.restores, self.counters.rate_factor = restores, factor
+        for sink in durable(self._sinks):
+            sink.rewind(self.step)
+        log.warning("back at step %d, at %.3g times the learning rate", self.step, factor)
+        return False
 
-
-def _forward(model: Any, length: int) -> Graph:
-    before = model.parameters()
-    given: Any = tree_flatten(before)
-    names = [name for name, _ in given]
-
-    def logits(*flat: mx.array) -> list[mx.array]:
-        model.update(tree_unflatten(list(zip(names, flat, strict=True))))
-        return [model(mx.zeros((1, length), mx.int32))]
-
-    try:
-        return trace(logits, *(array for _, array in given))
-    finally:
-        model.update(before)
-
-
-def _made(graph: Graph) -> int:
-    return sum(graph.arrays[at].nbytes for op in graph.ops if op.name not in VIEWS for at in op.outputs)
+    def _enter(self, state: State) -> None:
+        """Begins at a state: at its place in the data, with nothing on the device."""
+        self._state, self._doing = state, state.step
+        self._feed.enter(state.step)
+        self._unread: Handed | None = None
+        self._valid_loss: float | None = None  # of the step read last
+        self._began = time.perf_counter()

@@ -9,7 +9,7 @@ from tasks.batch import Batch, Rows
 from tasks.errors import RunError
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step.bad import write_bad_batch
+from tasks.step.bad_batch import write_bad_batch
 from tasks.step.spike import spike_limit
 
 log = logging.getLogger(__name__)

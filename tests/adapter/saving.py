@@ -5,7 +5,7 @@ from pathlib import Path
 from tasks.adapter import record_probe, save_adapter
 from tasks.lora import LoRA, RsLoRA
 from tasks.model import Model
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 from tests.tiny import attach_random
 
 FAMILIES = ["qwen3", "qwen3_moe", "gemma3_text", "llama"]

@@ -12,7 +12,7 @@ from tasks.adapter import load_adapter
 from tasks.errors import AdapterError, GraftlineError, TargetError
 from tasks.lora.attach import adapted_layers
 from tasks.model import Model
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 from tests.adapter.damage import DAMAGE, Q, read
 from tests.adapter.saving import FAMILIES, saved
 from tests.tiny import arrays, token_ids, write_model

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays as numpy_arrays
 from tasks.adapter import adapter_parameters, base_checksums
 from tasks.adapter import names as room
 from tasks.model import Model
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 from tests.tiny import arrays, attach_random, tiny_model
 
 FAMILIES = ["qwen3", "qwen3_moe", "gemma3_text", "llama"]

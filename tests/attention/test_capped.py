@@ -4,7 +4,7 @@ import mlx.core as mx
 from mlx_lm.models import gemma2
 
 from tasks.attention.capped import capped_attention
-from tasks.attention.packed import packed_cache
+from tasks.attention.packed_cache import packed_cache
 from tests.attention.families import apart, segments_of, tiny, tokens
 
 

@@ -10,9 +10,9 @@ import pytest
 from mlx_lm.models.gated_delta import gated_delta_ops
 
 from tasks.attention.delta import CHUNK, gated_delta
-from tasks.memory.queue import NONE
-from tasks.memory.replay import replay
-from tasks.memory.trace import trace
+from tasks.graph.queue import NONE
+from tasks.graph.replay import replay
+from tasks.graph.trace import trace
 from tests.attention.families import apart
 from tests.step.test_law import LINEAR, WAYS, check, fast, model_of, plain
 

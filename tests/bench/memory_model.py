@@ -15,18 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from tasks.batch import heaviest
+from tasks.budget.heaviest import heaviest
+from tasks.budget.training import footprint
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.loss import MaskedCrossEntropy
 from tasks.memory import begin_peak, limits
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.dense import dense_base
 from tasks.model.family import select_projections
-from tasks.model.load import load_base
 from tasks.optim import AdamW
 from tasks.settings import Train
-from tasks.step import Fit, Recipe, footprint
+from tasks.step import Fit, Recipe
 from tasks.step.forward import usual_share
 from tasks.step.update import is_compiled, named
 from tests.bench.memory_cases import CASES, CUDA, Case

@@ -8,7 +8,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from tasks.batch import Batch, Layout, Packed, batches
-from tasks.blas import threads_for
+from tasks.device.blas import threads_for
 from tasks.loss import MaskedCrossEntropy
 from tasks.memory import Checkpoint
 from tasks.model.family import largest_projection

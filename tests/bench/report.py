@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from tasks.blas import device
+from tasks.device.blas import device
 
 
 def setting() -> dict[str, str]:

@@ -11,8 +11,8 @@ from mlx_lm.models import qwen3
 from tasks.batch import Batch
 from tasks.lora.attach import attach
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.family import select_projections
-from tasks.model.load import load_base
 
 RANK, SCALE = 8, 20.0
 STARTER = Path(__file__).resolve().parents[2] / "examples" / "starter" / "model"

@@ -7,7 +7,7 @@ from tasks.check.subject import agreement, trainable
 from tasks.errors import AdapterError
 from tasks.lora.attach import adapted_layers
 from tasks.model import Model
-from tasks.model.load import load_base
+from tasks.model.base import load_base
 from tests.tiny import attach_random
 
 

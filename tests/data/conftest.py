@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tasks.data.formats import parse_row
-from tasks.data.render import Rendered, render
-from tasks.data.template import Template
+from tasks.data.format.formats import parse_row
+from tasks.data.render.render import Rendered, render
+from tasks.data.render.template import Template
 from tests.data.families import SPECIALS, TEMPLATES
 
 

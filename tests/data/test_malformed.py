@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tasks.data import Data
-from tasks.data.read import read_rows
-from tasks.data.stats import Tally
-from tasks.data.template import Template
-from tasks.data.tokenize_source import tokenize_source
+from tasks.data.render.template import Template
+from tasks.data.source.read import read_rows
+from tasks.data.store.stats import Tally
+from tasks.data.store.tokenize_rows import tokenize_source
 from tasks.errors import DataError
 
 USER, ANSWER = '{"role": "user", "content": "hi"}', '{"role": "assistant", "content": "ho"}'

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.command.preflight import preflight
 from pipelines.config import compose
-from pipelines.finetune import run_stages
-from pipelines.preflight import preflight
+from pipelines.run.stages import run_stages
 from tasks.checkpoint import newest_checkpoint
 from tasks.errors import GraftlineError, RunError
 from tests.durability.killing import Killed
@@ -23,7 +23,7 @@ from tests.tiny import write_model
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Killed:
     """A run of three steps, its caches and its lock in a temporary folder."""
-    monkeypatch.setattr("pipelines.finetune.TOKENS", tmp_path / "tokens")
+    monkeypatch.setattr("pipelines.run.stages.TOKENS", tmp_path / "tokens")
     monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
     run = Killed(tmp_path, steps=3, more=("train.save_every=1", "train.eval_every=null"))
     run.prepare()

@@ -8,8 +8,8 @@ from tasks.grad import checkpoint_blocks, value_and_grad
 from tasks.lora.attach import adapted_layers, attach, draw_dropout
 from tasks.loss import MaskedCrossEntropy
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.family import blocks, select_projections
-from tasks.model.load import load_base
 from tasks.step import Forward
 from tests.tiny import arrays, attach_random, same, tiny_model, token_ids
 

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.loss import CrossEntropy, MaskedCrossEntropy
 from tasks.loss.entropy import Entropy
-from tasks.loss.tokens import token_cross_entropy
+from tasks.loss.token_cross_entropy import token_cross_entropy
 
 
 def test_they_differ_in_name_and_in_what_they_count():

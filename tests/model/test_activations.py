@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from mlx_lm.models import activations
 
+from tasks.graph.queue import NONE
+from tasks.graph.replay import replay
+from tasks.graph.trace import trace
 from tasks.lora.layers import wrap
-from tasks.memory.queue import NONE
-from tasks.memory.replay import replay
-from tasks.memory.trace import trace
 from tasks.model.activations import ALONE, made_of, own_activations
 from tasks.model.swiglu import cpu_swiglu, gpu_swiglu
 

@@ -5,8 +5,8 @@ import pytest
 
 from tasks.adapter import base_checksums
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.dense import QUANTIZED, dense_base, dense_bytes, memory_bytes
-from tasks.model.load import load_base
 from tests.tiny import attach_random, token_ids
 
 FAMILIES = ["qwen3", "qwen3_moe", "gemma3_text", "llama"]

@@ -4,8 +4,8 @@ import pytest
 from tasks.errors import ModelError, TargetError
 from tasks.lora.attach import attach
 from tasks.model import Model
+from tasks.model.base import load_base
 from tasks.model.family import ALIASES, blocks, model_type, projections, select_projections
-from tasks.model.load import load_base
 from tests.tiny import COMMON, FAMILIES, tiny_model
 
 ATTENTION = [f"self_attn.{name}" for name in ("k_proj", "o_proj", "q_proj", "v_proj")]

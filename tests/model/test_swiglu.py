@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mlx_lm.models import activations
 
-from tasks.memory.trace import trace
+from tasks.graph.trace import trace
 from tasks.model.swiglu import cpu_swiglu, gpu_swiglu
 from tests.attention.families import apart
 

@@ -22,10 +22,10 @@ QUICK = [
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Overrides of a run of seconds; caches and locks go to a temporary folder."""
     import pipelines.evaluate
-    import pipelines.finetune
     import pipelines.plan
+    import pipelines.run.stages
 
-    for module in (pipelines.finetune, pipelines.plan, pipelines.evaluate):
+    for module in (pipelines.run.stages, pipelines.plan, pipelines.evaluate):
         monkeypatch.setattr(module, "TOKENS", tmp_path / "tokens")
     monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
     return lambda *more: [*QUICK, f"run_dir={tmp_path / 'run'}", *more]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.adapter_argument import with_adapter
+from pipelines.command.adapter_argument import with_adapter
 from tasks.errors import ConfigError
 
 

@@ -10,7 +10,8 @@ import yaml
 
 import pipelines.finetune as module
 from pipelines.config import EXPERIMENTS, compose
-from pipelines.finetune import finetune, run_stages
+from pipelines.finetune import finetune
+from pipelines.run.stages import run_stages
 from tasks.errors import ConfigError, Interrupted, VerifyError
 
 Quick = Callable[..., list[str]]
@@ -121,16 +122,17 @@ def test_a_run_whose_window_closes_is_paused_and_the_next_one_goes_on(
 
     from prefect.client.schemas.objects import StateType
 
-    import pipelines.run_dir
-    import pipelines.window
+    import pipelines.run.run_dir
+    import pipelines.run.stages
+    import pipelines.run.within
     import tasks.checkpoint.interrupt
     from tasks.sink import Jsonl
 
     began, ahead, write = time.time(), 0.0, Jsonl.write
     clock = SimpleNamespace(time=lambda: time.time() + ahead, strftime=time.strftime)
-    for each in (pipelines.window, tasks.checkpoint.interrupt):
+    for each in (pipelines.run.within, tasks.checkpoint.interrupt):
         monkeypatch.setattr(each, "time", clock)
-    for each in (module, pipelines.run_dir):
+    for each in (pipelines.run.stages, pipelines.run.run_dir):
         monkeypatch.setattr(each, "OUTPUTS", tmp_path / "outputs")
     hours = [time.strftime("%H:%M:%S", time.gmtime(began + seconds)) for seconds in (-3600, 3600)]
     night = [o for o in quick(f"window={'-'.join(hours)} UTC", "name=night") if not o.startswith(("+", "run_dir="))]

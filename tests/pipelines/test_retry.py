@@ -15,7 +15,8 @@ from tests.durability.killing import Killed
 def test_a_crash_is_tried_again_from_the_checkpoint_and_a_mistake_is_not(
     mistake: bool, prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pipelines.finetune as module
+    import pipelines.run.stages as module
+    from pipelines.finetune import finetune
     from tasks.errors import RunError
     from tasks.sink import Jsonl
 
@@ -35,10 +36,10 @@ def test_a_crash_is_tried_again_from_the_checkpoint_and_a_mistake_is_not(
     overrides = [o for o in run.command(tmp_path / "run")[3:] if not o.startswith("orchestrate")]
     if mistake:
         with pytest.raises(RunError, match="a mistake"):
-            module.finetune(experiment="none", overrides=overrides)
+            finetune(experiment="none", overrides=overrides)
         assert written == [1, 2, 3, 4, 5]
         return
-    report = module.finetune(experiment="none", overrides=overrides)
+    report = finetune(experiment="none", overrides=overrides)
     assert written[:9] == [1, 2, 3, 4, 5, 4, 5, 6, 7]
     assert (report["status"], report["train"]["resumed_from"]) == ("verified", 3)
     lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from pipelines.deployments import deployments
+from pipelines.deploy.deployments import deployments
 from pipelines.serve import parse, require_server
 from tasks.errors import ConfigError, RunError
 

@@ -104,7 +104,7 @@ def test_prefect_sees_the_search_its_trials_and_the_report(
 ) -> None:
     from prefect.client.orchestration import get_client
 
-    for module in ("finetune", "would_fit", "search.comparable"):
+    for module in ("run.stages", "search.would_fit", "search.same_study"):
         monkeypatch.setattr(f"pipelines.{module}.TOKENS", tmp_path / "tokens")
     monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
     short = [o for o in QUICK if not o.startswith("+experiment=")]

@@ -9,7 +9,7 @@ import pytest
 import pipelines.evaluate
 import pipelines.verify
 from pipelines.config import compose
-from pipelines.finetune import run_stages
+from pipelines.run.stages import run_stages
 from tasks.errors import ConfigError, VerifyError
 
 

@@ -8,7 +8,7 @@ from tasks.batch import make_batch
 from tasks.errors import RunError
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step.bad import BAD_BATCH
+from tasks.step.bad_batch import BAD_BATCH
 from tasks.step.watch import RESTORES, SKIPPED_IN_A_ROW, Watch
 from tests.batch.rows import MemoryRows
 

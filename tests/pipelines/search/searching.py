@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.run_dir import shaping
-from pipelines.search.comparable import settings_of
-from pipelines.search.composed import Search, compose_search
+from pipelines.run.run_dir import shaping
+from pipelines.search.same_study import settings_of
+from pipelines.search.search import Search, compose_search
 from pipelines.search.storage import Storage
 from pipelines.search.study import Study
 from tasks.sink import MakeSink, StepMetrics

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.config import compose
-from pipelines.finetune import run_stages
+from pipelines.run.stages import run_stages
 from pipelines.search.best import command, copy_best
 from tasks.artifact import damaged_files
 from tasks.errors import RunError, VerifyError
@@ -28,7 +28,7 @@ def _plain(stage: Any) -> Any:
 @pytest.fixture
 def row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A trial that has been run."""
-    monkeypatch.setattr("pipelines.finetune.TOKENS", tmp_path / "tokens")
+    monkeypatch.setattr("pipelines.run.stages.TOKENS", tmp_path / "tokens")
     monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
     search = search_in(tmp_path / "sweep", *SHORT)
     changes = [*search.changes(VALUES), f"run_dir={search.trial_folder(3)}"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.config import compose
-from pipelines.finetune import run_stages
+from pipelines.run.stages import run_stages
 from pipelines.search.objective import fields, value_of
 
 

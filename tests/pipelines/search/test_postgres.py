@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.search.found import trials
+from pipelines.search.trials import trials
 from tests.pipelines.search.searching import search_in, study_of
-from tests.pipelines.search.test_worker import _ended_well, _kill_after, _worker
+from tests.pipelines.search.test_work import _ended_well, _kill_after, _worker
 
 pytestmark = pytest.mark.flow
 AS = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []

@@ -4,7 +4,7 @@ import optuna
 import pytest
 
 from pipelines.search import space
-from pipelines.search.settings import Categorical, Float, Int
+from pipelines.search.config import Categorical, Float, Int
 
 RULES = Categorical(kind="categorical", choices=("lora", "rslora"))
 DROPOUT = Float(kind="float", low=0.1, high=0.5, when={"lora": "rslora"})

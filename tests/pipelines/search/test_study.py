@@ -7,7 +7,7 @@ from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
 from pipelines.search import space
-from pipelines.search.settings import Halving, Median, Unpruned
+from pipelines.search.config import Halving, Median, Unpruned
 from pipelines.search.study import Study, make_pruner
 from tasks.errors import ConfigError
 from tests.pipelines.search.searching import search_in, study_of

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 import pipelines.search.trial as module
 from pipelines.search import space
-from pipelines.search.composed import Search
+from pipelines.search.search import Search
 from pipelines.search.study import Study
 from pipelines.search.trial import Outcome, prepare, record, run_trial
-from pipelines.would_fit import Fits
+from pipelines.search.would_fit import Fits
 from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, RunError
 from tests.pipelines.search.searching import search_in, stand_in, study_of
 
@@ -145,7 +145,7 @@ def test_a_trial_that_takes_its_workers_with_it_is_given_up(tmp_path: Path) -> N
 
 
 def test_what_would_not_fit_is_infeasible_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.would_fit.TOKENS", tmp_path / "tokens")
+    monkeypatch.setattr("pipelines.search.would_fit.TOKENS", tmp_path / "tokens")
     search, study = search_in(tmp_path, "memory.limit_gb=0.01"), study_of(search_in(tmp_path))
     claimed = study.next()
     assert claimed is not None
@@ -154,8 +154,8 @@ def test_what_would_not_fit_is_infeasible_without_a_run(tmp_path: Path, monkeypa
     assert isinstance(outcome, Outcome)
     assert outcome.state == "infeasible"
     assert re.fullmatch(r"the run would hold 0\.\d+ GB, the budget is 0\.01 GB", outcome.detail)
-    monkeypatch.setattr("tasks.step.demand.footprint", lambda *_, **__: pytest.fail("predicted again"))
-    monkeypatch.setattr("pipelines.would_fit.load_base", lambda *_: pytest.fail("loaded again"))
+    monkeypatch.setattr("tasks.budget.demand.footprint", lambda *_, **__: pytest.fail("predicted again"))
+    monkeypatch.setattr("pipelines.search.would_fit.load_base", lambda *_: pytest.fail("loaded again"))
     assert prepare(search, study, claimed, {**values, "lora": "rslora", "optim.lr": 0.02}) == outcome
     assert not (tmp_path / "trials").exists()
 

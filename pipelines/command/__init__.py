@@ -1,0 +1,1 @@
+"""What every command shares: the line it is typed on, multirun, the checks before it starts, the terminal."""

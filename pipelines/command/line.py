@@ -1,0 +1,123 @@
+"""The command line that every pipeline shares: overrides in, one clear line out when something is wrong.
+
+Plain overrides are composed here. Hydra's own flags (`--help`, `--cfg job`, `--info`, `-m`, tab completion) are
+handed to Hydra, which composes the same groups and calls back for each job.
+"""
+
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import hydra
+
+from pipelines.command.multirun import Job, own_folder, summarize
+from pipelines.config import CONF, compose_plain, job_overrides, lenient, multirun_folder, without_sweeps
+from tasks.errors import GraftlineError, Interrupted
+
+Check = Callable[[Sequence[str]], Any]
+_VALUED = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
+_INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
+_COMPLETION = {"--shell-completion", "-sc"}
+_ELSEWHERE = {
+    "--help",
+    "-h",
+    "--hydra-help",
+    "--version",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--config-dir",
+    "-cd",
+}
+"""Flags with which our own configuration is not what is composed."""
+
+
+def command(module: str, check: Check, *, flags: bool = True) -> NoReturn:
+    """Runs `main(overrides)` of a module and exits: 0 done, 1 the input or the result is at fault, 130/143 stopped.
+
+    Args:
+        module: where `main` is; imported only after `check` passed, so that a typo costs no heavy import.
+        check: raises GraftlineError for overrides that cannot be run.
+        flags: whether Hydra's own flags make sense for this command.
+    """
+    arguments = sys.argv[1:]
+    if not flags and {"--help", "-h"} & set(arguments):
+        print(sys.modules["__main__"].__doc__)
+        sys.exit(0)
+    try:
+        if flags and any(argument.startswith("-") for argument in arguments):
+            _with_hydra(module, check, arguments)
+        else:
+            _run(module, check, arguments)
+    except GraftlineError as error:
+        _say(error)
+        sys.exit(_code(error))
+    sys.exit(0)
+
+
+def _run(module: str, check: Check, overrides: Sequence[str]) -> None:
+    try:
+        check(overrides)
+        importlib.import_module(module).main(overrides)
+    except GraftlineError:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted("stopped at once, what was saved before is kept", 2) from None
+    except Exception as error:
+        if os.environ.get("GRAFTLINE_TRACEBACK"):
+            traceback.print_exc()
+        doing = " in ".join(getattr(error, "__notes__", [])) or "running the pipeline"
+        hint = "" if os.environ.get("GRAFTLINE_TRACEBACK") else " (GRAFTLINE_TRACEBACK=1 shows where)"
+        raise GraftlineError(f"crashed while {doing}: {type(error).__name__}: {error}{hint}") from error
+
+
+def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
+    """Hydra parses the flags; each job comes back as its list of overrides."""
+    jobs: list[Job] = []  # of a multirun
+
+    def job(_: Any) -> None:
+        overrides = job_overrides()
+        if module == "pipelines.finetune" and (folder := multirun_folder()):
+            jobs.append(own_folder(overrides, folder))
+            overrides = jobs[-1].overrides
+        try:
+            _run(module, check, overrides)
+        except GraftlineError as error:
+            _say(error)
+            sys.exit(_code(error))  # Hydra prints a traceback for an exception, none for an exit
+
+    kept, overrides = _split(arguments)
+    if not _COMPLETION & set(arguments):
+        if not _ELSEWHERE & set(kept):
+            compose_plain(without_sweeps(overrides))  # a mistake is said in our words, not in twelve lines of Hydra's
+        sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
+    elif line := os.environ.get("COMP_LINE"):  # Hydra knows `python FILE` and `APP`, not `python -m MODULE`
+        os.environ["COMP_LINE"] = re.sub(r"^.*?-m\s+pipelines\.\w+", "graftline", line)
+    try:
+        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+    finally:
+        if jobs:
+            summarize(jobs)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their values, and the overrides."""
+    kept, overrides, previous = [], [], ""
+    for argument in arguments:
+        is_value = previous in _VALUED or (previous in ("--info", "-i") and argument in _INFO)
+        (kept if argument.startswith("-") or is_value else overrides).append(argument)
+        previous = argument
+    return kept, overrides
+
+
+def _say(error: GraftlineError) -> None:
+    print(f"{'stopped' if isinstance(error, Interrupted) else 'error'}: {error}", file=sys.stderr)
+
+
+def _code(error: GraftlineError) -> int:
+    return 128 + error.signum if isinstance(error, Interrupted) else 1

@@ -1,0 +1,75 @@
+"""What a command says in a terminal besides Prefect's own log."""
+
+import logging
+import re
+from typing import Any
+
+from rich.console import Console
+
+from pipelines.orchestrate import private_server
+from pipelines.orchestrate.outcome import is_lost
+from pipelines.report.run_report import headline
+from tasks.errors import GraftlineError
+
+_FAILED = re.compile(
+    r"Finished in state Failed\(.*\b(" + "|".join(k.__name__ for k in GraftlineError.__subclasses__()) + "):"
+)
+
+
+def show_log() -> None:
+    """Sends the log of a run without Prefect to standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s | %(message)s", datefmt="%H:%M:%S")
+    for name in ("tasks", "pipelines"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def ready_for_prefect() -> None:
+    """What a command does before its flow: the terminal is told each thing once, and the server answers."""
+    quiet_user_errors()
+    say_errors_once()
+    say_lost_server_once()
+    private_server.wait()
+
+
+def quiet_user_errors() -> None:
+    """Keeps Prefect from printing a traceback for a mistake or a lost server: the command says it in one line."""
+
+    from prefect.exceptions import CancelledRun
+
+    def without_traceback(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, CancelledRun):  # a flow that ended as Cancelled or Paused, which the line before says
+            return False
+        if isinstance(error, GraftlineError) or (error is not None and is_lost(error)):
+            record.exc_info, record.exc_text = None, None
+            record.msg, record.args = "%s", (str(error),)
+            record.told = True
+        return True
+
+    for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(without_traceback)
+
+
+def say_errors_once() -> None:
+    """Keeps out of the terminal what the command says at its end; the Prefect UI is told of it all the same."""
+
+    def not_told(record: logging.LogRecord) -> bool:
+        return not hasattr(record, "told") and not _FAILED.search(record.getMessage())
+
+    for name in ("", "prefect"):  # Prefect puts the terminal's handler at the root; those of its children are the UI's
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(not_told)
+
+
+def say_lost_server_once() -> None:
+    """Keeps out of the terminal the pages that Prefect prints once its server is gone: the run says so in a line."""
+    for name in ("prefect.events.clients", "prefect._internal.concurrency"):
+        logging.getLogger(name).addFilter(lambda _: False)
+    logging.raiseExceptions = False  # what its handler of logs writes by itself
+
+
+def say_report(report: dict[str, Any]) -> None:
+    """The result on standard output: one line of figures, and where the rest is."""
+    console = Console()
+    console.print(headline(report), highlight=False, soft_wrap=True)
+    console.print(f"{report['run_dir']}/report.md", highlight=False, soft_wrap=True)

@@ -1,0 +1,33 @@
+"""Overrides in, one frozen Run out. Only this room knows OmegaConf."""
+
+from pipelines.config.compose import (
+    CONF,
+    EXPERIMENTS,
+    compose,
+    compose_plain,
+    compose_variant,
+    decode,
+    job_overrides,
+    lenient,
+    multirun_folder,
+    parse_override,
+    to_plain,
+    without_sweeps,
+)
+from pipelines.config.run import Run
+
+__all__ = [
+    "CONF",
+    "EXPERIMENTS",
+    "Run",
+    "compose",
+    "compose_plain",
+    "compose_variant",
+    "decode",
+    "job_overrides",
+    "lenient",
+    "multirun_folder",
+    "parse_override",
+    "to_plain",
+    "without_sweeps",
+]

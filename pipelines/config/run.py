@@ -1,0 +1,41 @@
+"""The record of a run: the top-level keys of the configuration, each decoded strictly."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from pipelines.config.window import check_window
+from tasks.artifact import Record
+from tasks.batch import Bucketed, Packed, Padded
+from tasks.data import Data
+from tasks.lora import LoRA, RsLoRA
+from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
+from tasks.memory import Memory
+from tasks.model import Model
+from tasks.optim import AdamW
+from tasks.settings import Evaluate, Planning, Train, Verify
+from tasks.sink import SinkName
+
+
+class Run(Record):
+    """Everything that a run is made of; the top-level keys of the configuration."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    run_dir: Annotated[str, Field(min_length=1)] | None
+    resume: Literal["auto", "never", "extend"]
+    gpu_lock: Literal["wait", "fail"]
+    window: Annotated[str, AfterValidator(check_window)] | None = None
+    orchestrate: bool
+    sinks: tuple[SinkName, ...]
+    model: Model
+    data: Data
+    batch: Annotated[Packed | Bucketed | Padded, Field(discriminator="kind")]
+    lora: Annotated[LoRA | RsLoRA, Field(discriminator="kind")]
+    loss: Annotated[CrossEntropy | MaskedCrossEntropy | MSE, Field(discriminator="kind")]
+    optim: Annotated[AdamW, Field()]
+    memory: Memory
+    train: Train
+    evaluate: Evaluate
+    verify: Verify
+    plan: Planning = Planning()

@@ -1,0 +1,65 @@
+"""A window of hours of the day, as `window=22:00-06:00` writes it."""
+
+import re
+from datetime import datetime, timedelta
+from datetime import time as clock
+from typing import NamedTuple, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+_FORM = re.compile(r"(\d\d:\d\d(?::\d\d)?)-(\d\d:\d\d(?::\d\d)?)(?: (\S+))?", re.ASCII)
+
+
+class Window(NamedTuple):
+    """The hours of a day from `opens` to `closes`, past midnight where `closes` is the earlier one.
+
+    Attributes:
+        opens: the first moment inside.
+        closes: the first moment outside.
+        zone: whose clock; None is this machine's.
+    """
+
+    opens: clock
+    closes: clock
+    zone: ZoneInfo | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads 22:00-06:00, or 22:00-06:00 Europe/Berlin.
+
+        Raises:
+            ValueError: it is no such text, or an empty window, or an unknown zone.
+
+        Example:
+            >>> Window.parse("22:00-06:00").closes
+            datetime.time(6, 0)
+        """
+        found = _FORM.fullmatch(text)
+        try:
+            opens, closes = (clock.fromisoformat(found[i]) for i in (1, 2)) if found else (None, None)
+        except ValueError:
+            opens = closes = None
+        if found is None or opens is None or closes is None:
+            raise ValueError("write hours and minutes, as in 22:00-06:00, or 22:00-06:00 Europe/Berlin")
+        if opens == closes:
+            raise ValueError("it is empty; null is the whole day")
+        if found[3] and found[3] not in available_timezones():
+            raise ValueError(f"the time zone {found[3]!r} is not known; write an IANA name, as in Europe/Berlin")
+        return cls(opens, closes, ZoneInfo(found[3]) if found[3] else None)
+
+    def until(self, now: float) -> float | None:
+        """When the window that is open at `now` closes, both in seconds of the epoch; None where it is not open."""
+        today = datetime.fromtimestamp(now, self.zone).date()
+        for day in (today - timedelta(days=1), today):
+            last = day if self.closes > self.opens else day + timedelta(days=1)
+            first, end = (
+                datetime.combine(*at, self.zone).timestamp() for at in ((day, self.opens), (last, self.closes))
+            )
+            if first <= now < end:
+                return end
+        return None
+
+
+def check_window(text: str) -> str:
+    """Lets through what `Window.parse` can read."""
+    Window.parse(text)
+    return text

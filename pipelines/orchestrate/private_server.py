@@ -1,0 +1,105 @@
+"""A Prefect server of a command's own, where none is configured: it starts while the rest of the command is imported.
+
+Prefect would start one itself, but only once it is asked for something, and after importing all of the server into the
+command's own process as well.
+"""
+
+import atexit
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tasks.errors import RunError
+
+_started: subprocess.Popen[bytes] | None = None
+
+
+def begin(orchestrate: bool) -> None:
+    """Starts the server for a run that needs one, where no PREFECT_API_URL is configured; says so."""
+    global _started
+    if not orchestrate or _started is not None:
+        return
+    import prefect.context
+    from prefect.settings import PREFECT_API_URL
+
+    if PREFECT_API_URL.value():
+        return
+    print(
+        "no Prefect server is configured, so a private one starts with this run (about 10 s); orchestrate=false does "
+        "without",
+        file=sys.stderr,
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    password = f"graftline:{secrets.token_hex(16)}"
+    child = {
+        "PREFECT__SERVER_EPHEMERAL": "1",  # no schedules, no page: only what a run's own record needs
+        "PREFECT__SERVER_FINAL": "1",
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT_SERVER_API_AUTH_STRING": password,
+    }
+    command = [sys.executable, "-m", "pipelines.orchestrate.private_server", str(port)]
+    _started = subprocess.Popen(command, env={**os.environ, **child}, start_new_session=True)  # Ctrl-C is for the run
+    atexit.register(_stop, _started)
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    os.environ["PREFECT_API_AUTH_STRING"] = password
+    prefect.context.refresh_global_settings_context()
+
+
+def wait() -> None:
+    """Waits until the server that `begin` started answers; returns at once where none was.
+
+    Raises:
+        RunError: it ended, or does not answer in time.
+    """
+    if _started is None:
+        return
+    from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS
+
+    seconds = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+    until = time.monotonic() + seconds
+    while not _answers(f"{os.environ['PREFECT_API_URL']}/health"):
+        if _started.poll() is not None:
+            raise RunError(f"the private Prefect server ended with {_started.returncode}; say orchestrate=false")
+        if time.monotonic() > until:
+            raise RunError(f"the private Prefect server does not answer after {seconds} s; say orchestrate=false")
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    import uvicorn
+
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    uvicorn.run(
+        "prefect.server.api.server:create_app", factory=True, port=int(sys.argv[1]), log_level="error", lifespan="on"
+    )

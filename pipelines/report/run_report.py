@@ -1,0 +1,198 @@
+"""What a person reads when a run has ended: report.md with its loss curve, report.json for scripts, UI artifacts."""
+
+import base64
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import Run
+from pipelines.orchestrate.outcome import is_lost
+from pipelines.report.tokens_page import PAGE
+from tasks.artifact import write_json, write_text
+from tasks.data import TokenCache
+from tasks.device.blas import device
+from tasks.evaluate import Scores
+from tasks.plan import Plan
+from tasks.sink.jsonl import read_metrics
+from tasks.train import Trained
+from tasks.verify import Verdict
+
+log = logging.getLogger(__name__)
+POINTS = 400
+"""The most points of a curve: an SVG with each of 100,000 steps would be megabytes."""
+
+
+def write_report(
+    run: Run,
+    folder: Path,
+    seconds: float,
+    cache: TokenCache,
+    plan: Plan,
+    trained: Trained,
+    scores: Scores,
+    verdict: Verdict,
+) -> dict[str, Any]:
+    """Writes loss.svg, report.md and report.json into the run directory; gives report.json's content."""
+    rows = cache.splits["train"]
+    report = {
+        "name": run.name,
+        "status": "verified" if verdict.passed else "failed",
+        "seconds": round(seconds, 1),
+        "run_dir": str(folder),
+        "device": device(),
+        "data": {
+            "examples": rows.examples,
+            "dropped": sum(remark.count for remark in rows.dropped.values()),
+            "tokens": rows.tokens,
+            "supervised_tokens": rows.supervised_tokens,
+            "padding_share": plan.padding_share,
+        },
+        "adapter": {**trained.adapter.model_dump(mode="json"), "path": "adapter"},
+        "train": trained.model_dump(mode="json", exclude={"adapter"}),
+        "evaluate": scores.model_dump(mode="json"),
+        "verify": verdict.model_dump(mode="json"),
+    }
+    svg = loss_curve(read_metrics(folder / "metrics.jsonl"))
+    write_text(folder / "loss.svg", svg)
+    links = f"![loss](loss.svg)\n\n[What was trained on, token by token]({PAGE}); [the plan](plan.json)."
+    write_text(folder / "report.md", markdown(report, links))
+    write_json(folder / "report.json", report)
+    return report
+
+
+def publish(report: dict[str, Any]) -> None:
+    """The same as artifacts of the Prefect flow run: a page with the curve, and a table of figures.
+
+    Where the server is lost they are not there, and the files are. It is tried once: the end of the flow waits for it.
+    """
+    from prefect.artifacts import create_markdown_artifact, create_table_artifact
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    svg = (Path(report["run_dir"]) / "loss.svg").read_bytes()
+    picture = f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg).decode()})"
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            create_markdown_artifact(key="report", markdown=markdown(report, picture), description=headline(report))
+            create_table_artifact(key="figures", table=figures(report), description="the figures of the run")
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        log.warning("the Prefect server does not answer (%s); giving it a minute to come back", error)
+
+
+def headline(report: dict[str, Any]) -> str:
+    """The run in one line.
+
+    Example:
+        >>> headline({"name": "a", "status": "verified", "evaluate": {"loss_before": 2.0, "loss_after": 1.0,
+        ...     "metric": "exact_match", "metric_before": None, "metric_after": None}})
+        'a: verified, held-out loss 2.000 -> 1.000'
+    """
+    scores = report["evaluate"]
+    line = (
+        f"{report['name']}: {report['status']}, held-out loss {scores['loss_before']:.3f} -> {scores['loss_after']:.3f}"
+    )
+    if scores["metric_after"] is not None:
+        line += f", {scores['metric'].replace('_', ' ')} {scores['metric_before']:.1%} -> {scores['metric_after']:.1%}"
+    return line
+
+
+def figures(report: dict[str, Any]) -> list[dict[str, str]]:
+    """The figures worth a table, a row each."""
+    data, adapter, train = report["data"], report["adapter"], report["train"]
+    rows = {
+        "examples": f"{data['examples']:,} ({data['dropped']:,} dropped)",
+        "tokens": f"{data['tokens']:,}, {data['supervised_tokens']:,} of them supervised",
+        "padding": f"{data['padding_share']:.1%}",
+        "adapter": f"rank {adapter['rank']} on {adapter['modules']} projections, {adapter['parameters']:,} parameters",
+        "steps": _steps(train),
+        **({"adapter of": f"step {adapter['step']:,}"} if adapter["step"] != train["steps"] else {}),
+        **_validation(train),
+        "training loss": f"{train['loss_first']:.4f} -> {train['loss_last']:.4f}",
+        "speed": f"{train['tokens_per_second']:,.0f} real tokens/s over {train['seconds']:.1f} s",
+        "peak memory": f"{train['peak_memory_bytes'] / 1e9:.3f} GB",
+        "sha256": adapter["sha256"],
+        "device": report["device"],
+        "whole run": f"{report['seconds']:.1f} s",
+    }
+    return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _steps(train: dict[str, Any]) -> str:
+    early = "ended early, train.patience ran out" if train["ended"] == "patience" else ""
+    resumed = f"from step {train['resumed_from']:,}" if train["resumed_from"] else ""
+    odd = {"skipped": "skipped", "restores": "gone back from", "spikes": "spikes"}
+    counts = [f"{train[key]} {said}" for key, said in odd.items() if train[key]]
+    return ", ".join(part for part in (f"{train['steps']:,}", resumed, early, *counts) if part)
+
+
+def _validation(train: dict[str, Any]) -> dict[str, str]:
+    if train["valid_loss"] is None:
+        return {}
+    best = f"{train['best_loss']:.4f} at step {train['best_step']:,}"
+    return {"validation loss": f"{train['valid_loss']:.4f} at the end, lowest {best}"}
+
+
+def markdown(report: dict[str, Any], picture: str) -> str:
+    """report.md; `picture` is the Markdown of the loss curve."""
+    table = "\n".join(f"| {row['what']} | {row['value']} |" for row in figures(report))
+    parts = [
+        f"# {report['name']}\n\n{headline(report)}\n\n`{report['run_dir']}`\n\n{picture}\n",
+        f"## Figures\n\n| | |\n|---|---|\n{table}\n",
+        f"## Verdict: {report['status']}\n\n{checks(report['verify'])}",
+    ]
+    if report["evaluate"]["samples"]:
+        parts.append(f"## Held-out answers\n\n{answers(report['evaluate'])}")
+    return "\n".join(parts)
+
+
+def checks(verdict: dict[str, Any]) -> str:
+    """A table of a verdict's checks, in Markdown."""
+    rows = (
+        f"| {check['name']} | {'passed' if check['passed'] else '**failed**'} | {_cell(check['detail'])} |\n"
+        for check in verdict["checks"]
+    )
+    return f"| check | | what it saw |\n|---|---|---|\n{''.join(rows)}"
+
+
+def answers(scores: dict[str, Any]) -> str:
+    """A table of the first held-out answers, in Markdown."""
+    rows = (
+        f"| {_cell(s['prompt'][-200:])} | {_cell(s['reference'])} | {_cell(s['before'])} | {_cell(s['after'])} |\n"
+        for s in scores["samples"]
+    )
+    head = f"The first of {scores['answered']} from the {scores['split']} rows.\n\n"
+    return f"{head}| prompt | reference | base | adapter |\n|---|---|---|---|\n{''.join(rows)}"
+
+
+def loss_curve(metrics: list[dict[str, Any]]) -> str:
+    """The training and validation loss over the steps, as an SVG of a few kilobytes with fixed bytes."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    every = max(1, len(metrics) // POINTS)
+    shown = metrics[::every]
+    with mpl.rc_context({"svg.hashsalt": "graftline", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(6.4, 3.0))
+        axes = figure.add_axes((0.1, 0.15, 0.88, 0.82))  # a layout that fits itself would draw it all twice
+        axes.plot([m["step"] for m in shown], [m["loss"] for m in shown], lw=1.2, color="#4c72b0", label="training")
+        if valid := [(m["step"], m["valid_loss"]) for m in metrics if "valid_loss" in m]:
+            steps, losses = zip(*valid, strict=True)
+            axes.plot(steps, losses, "o-", ms=3, lw=1, color="#dd8452", label="validation")
+        axes.set(xlabel="step", ylabel="loss, nats a supervised token")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, loc="upper right")
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Text inside a Markdown table, as code on one line."""
+    shown = text.strip().replace("\n", " ⏎ ").replace("|", "\\|")
+    quote = "``" if "`" in shown else "`"
+    return f"{quote} {shown} {quote}" if shown else "(empty)"

@@ -1,0 +1,1 @@
+"""One run: its directory, its stages, and its turn on the machine."""

@@ -1,0 +1,62 @@
+"""The run that an earlier window left unfinished, by its files: the same settings, a checkpoint, no manifest."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+from filelock import FileLock, Timeout
+
+from pipelines.config import Run, decode
+from pipelines.run.resume import shaping
+from tasks.artifact import read_manifest
+from tasks.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def unfinished(run: Run, runs: Path, rows: Callable[[], str]) -> Path | None:
+    """The newest directory of runs/NAME in which a run of these settings can go on; None where a new one begins.
+
+    One of other settings, or that a process works in, is passed over. So is one of other rows: nobody is there at
+    night to decide, and a run on the rows as they are now is better than none.
+
+    Args:
+        run: what is to go on.
+        runs: where the runs are.
+        rows: gives the fingerprint of what the run would be trained on; asked where there is a candidate.
+    """
+    for folder in sorted((runs / run.name).glob("*/"), reverse=True):
+        begun = any(folder.glob("checkpoints/step-*")) and not (folder / "manifest.json").exists()
+        if not begun or _earlier(folder / "config.yaml") != shaping(run) or _in_use(folder / ".lock"):
+            continue
+        if _rows_of(folder) in (None, rows()):
+            return folder
+        log.warning(
+            "the rows are not those that %s was begun with, so it is left and a run begins afresh; with its own rows "
+            "back in place, run_dir=%s goes on with it",
+            *(folder.name, folder),
+        )
+    return None
+
+
+def _rows_of(folder: Path) -> str | None:
+    newest = max(folder.glob("checkpoints/step-*"))
+    return (read_manifest(newest) or {}).get("origin", {}).get("data")
+
+
+def _earlier(config: Path) -> dict[str, object] | None:
+    with suppress(OSError, ValueError, yaml.YAMLError, ConfigError):
+        plain = yaml.safe_load(config.read_text(encoding="utf-8"))
+        return shaping(decode(plain)) if isinstance(plain, dict) else None
+    return None
+
+
+def _in_use(lock: Path) -> bool:
+    try:
+        if lock.exists():  # a killed run leaves the file, held by nobody
+            FileLock(lock).acquire(timeout=0).lock.release()
+        return False
+    except Timeout:
+        return True

@@ -1,0 +1,61 @@
+"""What the trials of a study must have in common, so that their values compare: everything that is not searched."""
+
+import json
+from typing import Any
+
+from pipelines.run.run_dir import TOKENS
+from pipelines.search.config import Sweep
+from pipelines.search.search import Search
+from tasks.errors import ConfigError
+
+ROWS = "the fingerprint of the rows"
+
+
+def rows_of(search: Search) -> dict[str, str]:
+    """What identifies the rows of a search, its files read: they may change under their names; {} where it varies them.
+
+    Raises:
+        DataError: a row that cannot be trained on.
+    """
+    if any(key.split(".")[0] in ("data", "model") for key in search.sweep.space):
+        return {}
+    from tasks.tokenize import tokens_of  # not at the top: the check before a worker reads no rows
+
+    return {ROWS: tokens_of(search.run.data, search.run.model, TOKENS).fingerprint}
+
+
+def settings_of(sweep: Sweep, shaping: dict[str, Any]) -> dict[str, str]:
+    """What the values of a study's trials depend on, by dotted key: the space, the objective and the rest of the run.
+
+    Args:
+        sweep: the search.
+        shaping: the settings that shape the adapter of the run that is varied.
+    """
+    searched = {"space": sweep.model_dump(mode="json")["space"], "objective": sweep.objective}
+    flat = _flat({"sweep": {**searched, "direction": sweep.direction}, **shaping})
+    varied = tuple(f"{key}." for key in sweep.space)
+    return {key: value for key, value in flat.items() if not f"{key}.".startswith(varied)}
+
+
+def check_settings(name: str, earlier: dict[str, str] | None, now: dict[str, str]) -> None:
+    """Refuses to go on with a study whose trials would not compare. Rows compare where both sides know theirs.
+
+    Raises:
+        ConfigError: naming the keys, with both values.
+    """
+    if earlier is None:
+        return
+    keys = {*earlier, *now} - ({ROWS} - ({*earlier} & {*now}))
+    changed = [key for key in keys if earlier.get(key) != now.get(key)]
+    if not changed:
+        return
+    changed.sort(key=lambda key: (not key.startswith("sweep."), key))
+    shown = ", ".join(f"{key} was {earlier.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in changed[:4])
+    more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+    raise ConfigError(f"the study {name} is of other settings: {shown}{more}; give another sweep.study=...")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: json.dumps(value)}
+    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}

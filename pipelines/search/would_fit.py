@@ -1,0 +1,119 @@
+"""Whether a run would fit, asked before it is run: by the sweep for each trial, by the plan for the longest row."""
+
+from typing import Any
+
+from pydantic import Field
+
+from pipelines.config import Run
+from pipelines.run.run_dir import TOKENS
+from tasks.artifact import Record, fingerprint
+from tasks.budget.choices import RECOMPUTE, changed, fastest
+from tasks.budget.demand import Demand, identity
+from tasks.budget.later_stages import Stages
+from tasks.budget.longest_row import longest_row
+from tasks.budget.parts import COPIES
+from tasks.budget.verifying import stages_of
+from tasks.data import TokenCache
+from tasks.errors import ConfigError
+from tasks.lora import LoRA, RsLoRA
+from tasks.lora.attach import attach
+from tasks.model import Model
+from tasks.model.base import load_base
+from tasks.model.family import select_projections
+from tasks.score.held_out import HeldOut
+from tasks.step import Recipe
+from tasks.tokenize import tokens_of
+
+MOST = 32
+"""Demands that are kept: a sweep asks the same again and again."""
+
+_KNOWN: dict[str, Demand] = {}
+_STAGES: dict[str, tuple[int, Stages]] = {}
+
+
+class Fits(Record):
+    """Whether a run fits its budget.
+
+    Attributes:
+        fits: within the budget, or something that memory=auto may choose is.
+        peak_bytes: what the largest stage would hold, under what is chosen where something is; at least, where the
+            weights alone are more than the budget.
+        budget_bytes: the most that it may.
+    """
+
+    fits: bool
+    peak_bytes: int = Field(ge=0)
+    budget_bytes: int = Field(gt=0)
+
+
+def would_fit(run: Run) -> Fits:
+    """Whether every stage of a run keeps to its budget; no weight is read, and known rows are not tokenized again.
+
+    Milliseconds, once the rows are tokenized, for a run that differs from one asked before in what does not shape
+    memory (rates, steps, alpha, how much dropout), and for one whose weights alone are too much; a second or
+    two for another rank, layout or way of spending memory, the first time.
+    """
+    cache = tokens_of(run.data, run.model, TOKENS)
+    demand, recipe = _demand(cache, run.model, run.lora), recipe_of(run)
+    budget = run.memory.budget
+    if demand.least > budget:
+        return Fits(fits=False, peak_bytes=demand.least, budget_bytes=budget)
+    taken = recipe
+    if run.memory.auto:
+        weighed = fastest(recipe, demand.longest, demand.quantized, demand.bytes, budget)
+        if weighed and weighed[-1].fits:
+            taken = changed(recipe, weighed[-1].changes)
+    if (peak := demand.bytes(taken)) <= budget:
+        peak = max(peak, *_stages(demand, taken, cache, run).values(), 0)
+    return Fits(fits=peak <= budget, peak_bytes=peak, budget_bytes=budget)
+
+
+def _stages(demand: Demand, recipe: Recipe, cache: TokenCache, run: Run) -> Stages:
+    """What the other stages hold; of another rank, told by the first one's and the adapter's own bytes."""
+    shaping = run.lora.model_dump(mode="json", include={"targets", "last_blocks"})
+    how = recipe.model_dump_json(include={"layout", "loss", "memory", "train"})
+    of = fingerprint([cache.fingerprint, run.model, shaping, how, run.evaluate, run.verify])
+    if of not in _STAGES:
+        told = stages_of(demand, recipe, cache, HeldOut(cache, run.evaluate), run.evaluate, run.verify)
+        _STAGES[of] = demand.trained, told
+    trained, told = _STAGES[of]
+    more = (1 + COPIES) * max(0, demand.trained - trained)
+    return {name: held + more for name, held in told.items()}
+
+
+def longest_rows(run: Run) -> dict[str, int]:
+    """For each granularity of checkpointing, the longest row in tokens that a run's budget trains."""
+    base = load_base(run.model)
+    text = base.config.get("text_config", base.config)
+    model, recipe = _adapted(base.model, run.lora), recipe_of(run)
+    found = {}
+    for checkpoint in RECOMPUTE:
+        memory = run.memory.model_copy(update={"checkpoint": checkpoint})
+        try:
+            most = int(text.get("max_position_embeddings") or 1 << 20)
+            found[str(checkpoint)] = longest_row(model, recipe.model_copy(update={"memory": memory}), most)
+        except ConfigError:  # the family has no part of this name
+            continue
+    return found
+
+
+def recipe_of(run: Run) -> Recipe:
+    """A run's recipe, for what shapes memory: the number of steps does not; the seed does, by what it packs."""
+    settings: dict[str, Any] = {"rule": run.lora, "layout": run.batch, "loss": run.loss, "optim": run.optim}
+    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=run.seed)
+
+
+def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:
+    """The demand of a model with such an adapter on such rows, kept for the next question."""
+    of = identity(cache, model, rule)
+    if of not in _KNOWN:
+        if len(_KNOWN) >= MOST:
+            _KNOWN.pop(next(iter(_KNOWN)))
+        _KNOWN[of] = Demand(_adapted(load_base(model).model, rule), cache.split("train"), of)
+    return _KNOWN[of]
+
+
+def _adapted(model: Any, rule: LoRA | RsLoRA) -> Any:
+    paths = select_projections(model, rule.targets, rule.last_blocks)
+    attach(model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
+    return model

@@ -1,0 +1,167 @@
+"""What a training asks of the memory under any settings: predicted, measured by a real step, and said when too much."""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from tasks.artifact import fingerprint
+from tasks.batch import Rows, epoch_batches
+from tasks.batch.batch import Batch, positions
+from tasks.budget.choices import Changes, changed, fastest, singles
+from tasks.budget.heaviest import heaviest
+from tasks.budget.parts import COPIES, Parts
+from tasks.budget.scoring import scoring
+from tasks.budget.training import WINDOW, footprint, unproven
+from tasks.data import TokenCache
+from tasks.lora import LoRA, RsLoRA
+from tasks.memory import GB, begin_peak, limits
+from tasks.model import Model
+from tasks.model.dense import QUANTIZED, dense_base
+from tasks.model.head import find_head
+from tasks.step.forward import Forward, usual_share
+from tasks.step.recipe import Recipe
+from tasks.step.update import Update, is_compiled, named
+
+LOOKED_AT = 512
+"""Batches that are looked at for the heaviest, at least: the first epoch whole, and of short ones several."""
+
+PACKED_BITS = 4.5
+"""Of a weight of four bits, its share of a scale and a bias among them."""
+
+STEPS = 2
+"""Steps of a measurement: the second has the first one's state beside its own."""
+
+
+SHAPING: Any = {**dict.fromkeys(("layout", "loss", "memory", "seed"), True), "train": {"accumulate", "compile"}}
+"""What of a recipe shapes the memory of a model whose adapter is attached."""
+
+
+_TOLD: dict[str, Parts] = {}
+"""What was predicted in this process, by what it is of: the trials of a sweep ask the same again and again."""
+
+
+class Demand:
+    """The memory that trainings of one model on some rows take; each is told once.
+
+    Args:
+        model: the base with the adapter attached, its arrays lazy.
+        rows: what is trained on.
+        of: what identifies both, as `identity` gives it; None tells nothing to others of this process.
+
+    Attributes:
+        model: the base with the adapter attached.
+        trained: bytes of the adapter's masters.
+        least: bytes that any training holds: the weights, the adapter and the optimizer's state.
+    """
+
+    def __init__(self, model: nn.Module, rows: Rows, of: str | None = None):
+        self.model, self._rows, self._of = model, rows, of
+        self._told: dict[str, Parts] = {} if of is None else _TOLD
+        self._heaviest: dict[str, list[Batch]] = {}
+        self.longest = max(map(positions, rows.lengths.tolist()), default=1)
+        self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
+        self.trained, whole = (
+            sum(array.nbytes for array in named(tree).values())
+            for tree in (model.trainable_parameters(), model.parameters())
+        )
+        self.least = whole + COPIES * self.trained
+        self.packable = 0 if self.quantized else _packable(model)
+
+    def parts(self, recipe: Recipe) -> Parts:
+        """The predicted peak of a recipe for this model's adapter, in parts."""
+        train = recipe.train.model_copy(update={"accumulate": min(recipe.train.accumulate, WINDOW)})
+        shaped = f"{self._of} {recipe.model_copy(update={'train': train}).model_dump_json(include=SHAPING)}"
+        if shaped not in self._told:
+            self._told[shaped] = footprint(
+                self.model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
+            )
+        return self._told[shaped]
+
+    def _usual(self, recipe: Recipe) -> float | None:
+        return usual_share(self._rows, recipe.loss) if is_compiled(recipe.train) else None
+
+    def bytes(self, recipe: Recipe) -> int:
+        """The predicted peak of a recipe; of another rank, its adapter counted anew."""
+        return self.parts(recipe).total
+
+    def measured(self, recipe: Recipe) -> int:
+        """The peak of real steps on the heaviest batch, whatever else the process holds; reads the weights."""
+        model, memory = self.model, recipe.memory
+        chunk = memory.head_chunk
+        others = begin_peak(named(model.parameters()).values())
+        with limits(memory), dense_base(model, memory.base):
+            compiled, head = is_compiled(recipe.train), None if chunk is None else find_head(model)
+            usual = self._usual(recipe)
+            forward = Forward(model, recipe.loss, head, chunk=chunk or 1, split=not compiled, usual=usual)
+            update = Update(forward, recipe.optim, checkpoint=memory.checkpoint, compile=compiled)
+            for batch in self._batches(recipe):
+                masters: Any = model.trainable_parameters()
+                state, window = update.start(masters), [batch] * min(recipe.train.accumulate, WINDOW)
+                for _ in range(STEPS):
+                    done = update(masters, state, [forward.arrays(one) for one in window], mx.random.key(0), 0.0)
+                    mx.eval(done)
+                    masters, state = done.masters, done.state
+            return mx.get_peak_memory() - others
+
+    def validation(self, recipe: Recipe, rows: Rows) -> int:
+        """What the loss over validation rows holds between the steps, the optimizer's state included.
+
+        It is laid out as training is and keeps nothing for a backward pass, so it is below the step's peak unless its
+        rows are longer: 0.41 to 0.56 of it on five small models, 0.82 where they were ten times as long.
+        """
+        model, parts, memory = self.model, self.parts(recipe), recipe.memory
+        with dense_base(model, memory.base):
+            held = {id(array): array.nbytes for array in named(model.parameters()).values()}
+            forward = unproven(model, recipe, self._usual(recipe))
+            told = scoring(model, rows, forward=forward, layout=recipe.layout, batches=recipe.train.eval_batches)
+        return parts.base + parts.adapter + told - sum(held.values())
+
+    def _batches(self, recipe: Recipe) -> list[Batch]:
+        layout = recipe.layout
+        key = f"{recipe.layout.model_dump_json()} {recipe.seed}"
+        if key not in self._heaviest:
+            first = len(epoch_batches(self._rows, layout, seed=recipe.seed, epoch=0))
+            self._heaviest[key] = heaviest(self._rows, layout, seed=recipe.seed, batches=max(first, LOOKED_AT))
+        return self._heaviest[key]
+
+
+def identity(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> str:
+    """What identifies a base with an adapter and the rows it is trained on, for what shapes memory."""
+    shaping = rule.model_dump(mode="json", exclude={"kind", "alpha", "dropout"})
+    return fingerprint([cache.fingerprint, model, shaping, rule.dropout > 0])
+
+
+def refusal(demand: Demand, asked: Recipe) -> str:
+    """What to say of a training that does not fit: how much it holds, the budget, what saves how much, what fits."""
+    budget, parts = asked.memory.budget, demand.parts(asked)
+    plain = asked.model_copy(update={"memory": asked.memory.model_copy(update={"auto": False})})
+    savings = {
+        _typed(changes): parts.total - demand.bytes(changed(plain, changes))
+        for changes in singles(plain, demand.longest, demand.quantized)
+    }
+    savings["model.quantize=4"] = demand.packable
+    if asked.rule.rank > 1:
+        savings[f"lora.rank={asked.rule.rank // 2}"] = parts.adapter // 2
+    listed = sorted(((saving, name) for name, saving in savings.items() if saving > 0), reverse=True)
+    told = ", ".join(f"{name} saves {_gb(saving)}" for saving, name in listed) or "nothing saves any"
+    weighed = fastest(plain, demand.longest, demand.quantized, demand.bytes, budget)
+    if weighed and weighed[-1].fits:
+        fix = f"this fits: {weighed[-1].overrides} ({_gb(weighed[-1].peak_bytes)}), which memory=auto would choose"
+    else:
+        fix = "no choice of these fits: take a smaller model, a quantized one or shorter rows (data.max_tokens)"
+    return f"training would hold {_gb(parts.total)}, the budget is {asked.memory.told}: {told}; {fix}"
+
+
+def _typed(changes: Changes) -> str:
+    return " ".join(f"{key}={value}" for key, value in changes.items())
+
+
+def _gb(nbytes: int) -> str:
+    return f"{nbytes / GB:.3g} GB"
+
+
+def _packable(model: nn.Module) -> int:
+    """Bytes that four bits a weight would save: what `quantize` takes, in groups of 64."""
+    weights = [m["weight"] for m in model.modules() if hasattr(m, "to_quantized") and m["weight"].shape[-1] % 64 == 0]
+    return int(sum(w.nbytes - w.size * PACKED_BITS / 8 for w in weights))

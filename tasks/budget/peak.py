@@ -1,0 +1,76 @@
+"""What a computation over a model holds at most, its weights among it: told from its graph, nothing is computed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
+
+from tasks.budget.parts import UNTOLD
+from tasks.device.backend import backend
+from tasks.graph.graph import Graph, Op
+from tasks.graph.queue import queue_of
+from tasks.graph.replay import replay
+from tasks.graph.trace import trace
+from tasks.step.update import named
+
+
+def held(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], arrays: Any = ()) -> int:
+    """Bytes that `compute(arrays)` holds at most, the model's parameters and the arrays among them.
+
+    Args:
+        model: which `compute` calls, its arrays lazy; it is in evaluation mode meanwhile.
+        compute: gives the arrays that are asked for.
+        arrays: a tree of what else it reads that is not small.
+
+    Raises:
+        ValueError: an operation of the model that MLX does not tell of.
+
+    Example:
+        >>> layer = nn.Linear(64, 64, bias=False)
+        >>> held(layer, lambda x: [layer(x)], mx.zeros((64, 64))) == 3 * 64 * 64 * 4
+        True
+    """
+    before: Any = model.parameters()
+    given: Any = tree_flatten([before, arrays])
+    names = [name for name, _ in given]
+
+    def traced(*flat: mx.array) -> list[mx.array]:
+        filled = tree_unflatten(list(zip(names, flat, strict=True)))
+        model.update(filled[0])  # type: ignore[index]
+        return list(compute(filled[1] if len(filled) > 1 else arrays))  # type: ignore[index]
+
+    training = [module for _, module in model.named_modules() if module.training]
+    model.eval()
+    try:
+        graph = _cast_anew(trace(traced, *(array for _, array in given)))
+        made = replay(graph, queue_of(backend())).nbytes
+    finally:
+        model.update(before)
+        for module in training:
+            module._training = True
+    own = {id(array): array.nbytes for array in (*named(before).values(), *named([arrays]).values())}
+    return sum(own.values()) + int(made * (1 + UNTOLD.get(backend(), 0)))
+
+
+def _cast_anew(graph: Graph) -> Graph:
+    """The graph, where each reader of a weight in another dtype casts it by itself: it is the export that merges them.
+
+    A backward pass of ours goes through the layer again, so that no cast matrix is kept for it.
+    """
+    arrays, ops, chains = list(graph.arrays), list[Op](), {at: list[Op]() for at in graph.inputs}
+    for op in graph.ops:
+        if op.name in ("AsType", "Transpose") and op.inputs[0] in chains:
+            chains[op.outputs[0]] = [*chains[op.inputs[0]], op]
+            continue
+        read = list(op.inputs)
+        for i, at in enumerate(read):
+            for n, anew in enumerate(chains.get(at, ())):
+                arrays.append(arrays[anew.outputs[0]])
+                source = anew.inputs[0] if n == 0 else read[i]
+                read[i] = len(arrays) - 1
+                ops.append(anew._replace(inputs=(source,), outputs=(read[i],)))
+        ops.append(op._replace(inputs=tuple(read)))
+    asked = [op for at in graph.outputs for op in chains.get(at, ())]
+    return graph._replace(arrays=arrays, ops=[*ops, *dict.fromkeys(asked)])

@@ -1,0 +1,109 @@
+"""Models that go position by position, such as mamba in mlx-lm: too long to trace, so bounded instead."""
+
+import weakref
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.models.cache import make_prompt_cache
+
+from tasks.graph.graph import Graph
+from tasks.graph.trace import trace
+from tasks.model.family import blocks
+
+SHORT = (7, 13)
+"""Lengths that are traced: of no other size in a model."""
+
+TRACED = 20_000
+"""Operations of a step that are traced, in a few seconds."""
+
+BACKWARD = 4
+"""A step's operations for each of its forward pass."""
+
+SLICES = 4
+"""Of the gradients of an array's slices, one in so many is alive at once: one in 5.7 at most was, on ten trainings."""
+
+VIEWS = frozenset(("Broadcast", "ExpandDims", "Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose"))
+
+
+class Loop(NamedTuple):
+    """What a forward pass of one row adds for each of its positions.
+
+    Attributes:
+        operations: of all blocks.
+        nbytes: that they make, each counted as if it stayed.
+        sliced: bytes a position of the widest array that is cut up by position.
+        blocks: of the model.
+    """
+
+    operations: int
+    nbytes: int
+    sliced: int
+    blocks: int
+
+    def is_long(self, length: int) -> bool:
+        """Whether a step with rows of this length has more operations than are traced."""
+        return self.operations * length * BACKWARD > TRACED
+
+    def kept(self, rows: int, length: int, *, blockwise: bool) -> int:
+        """Bytes that a step holds at most beside the weights.
+
+        What a forward pass makes, of one block and its gradients where blocks are computed again; and the gradients of
+        the slices, each of which MLX makes as long as the whole.
+        """
+        made = self.nbytes * rows * length
+        return (2 * made // self.blocks if blockwise else made) + self.sliced * rows * length**2 // SLICES
+
+
+def loop_of(model: nn.Module) -> Loop | None:
+    """The loop over positions that a model's layers run, if they do; no weight is read.
+
+    Example:
+        >>> model = nn.Module()
+        >>> model.layers = [nn.Module()]
+        >>> loop_of(model) is None
+        True
+    """
+    found = _FOUND.get(id(model))
+    if found is None or found[0]() is not model:
+        key = id(model)
+        found = _FOUND[key] = weakref.ref(model, lambda _: _FOUND.pop(key, None)), _loop_of(model)
+    return found[1]
+
+
+def _loop_of(model: nn.Module) -> Loop | None:
+    caches: Any = make_prompt_cache(model)
+    if all(hasattr(cache, "update_and_fetch") for cache in caches):
+        return None
+    short, long = (_forward(model, length) for length in SHORT)
+    more = SHORT[1] - SHORT[0]
+    operations = (len(long.ops) - len(short.ops)) // more
+    if operations < 1:
+        return None
+    nbytes = (_made(long) - _made(short)) // more
+    sliced = max((long.arrays[op.inputs[0]].nbytes for op in long.ops if op.name == "Slice"), default=0) // SHORT[1]
+    return Loop(operations, nbytes, sliced, len(blocks(model)[1]))
+
+
+_FOUND: dict[int, tuple[Any, Loop | None]] = {}
+"""What was found of each model that is still there."""
+
+
+def _forward(model: Any, length: int) -> Graph:
+    before = model.parameters()
+    given: Any = tree_flatten(before)
+    names = [name for name, _ in given]
+
+    def logits(*flat: mx.array) -> list[mx.array]:
+        model.update(tree_unflatten(list(zip(names, flat, strict=True))))
+        return [model(mx.zeros((1, length), mx.int32))]
+
+    try:
+        return trace(logits, *(array for _, array in given))
+    finally:
+        model.update(before)
+
+
+def _made(graph: Graph) -> int:
+    return sum(graph.arrays[at].nbytes for op in graph.ops if op.name not in VIEWS for at in op.outputs)

@@ -1,0 +1,56 @@
+"""What the loss over rows holds at most: a forward pass with no backward, by batches of its own.
+
+A small adapter trained on short batches holds less than the scoring of its held-out rows does.
+"""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from tasks.batch import Layout, Rows, epoch_batches
+from tasks.budget.heaviest import heaviest
+from tasks.budget.peak import held
+from tasks.budget.training import builds_alone
+from tasks.loss import MaskedCrossEntropy
+from tasks.model.head import find_head
+from tasks.score.held_out_loss import CHUNK, SCORED
+from tasks.step.forward import Forward, own_ways
+
+
+def scoring(
+    model: nn.Module,
+    rows: Rows,
+    *,
+    forward: Forward | None = None,
+    layout: Layout = SCORED,
+    batches: int | None = None,
+) -> int:
+    """Bytes that the loss over rows holds at most, the model's own weights included; nothing is computed.
+
+    Args:
+        model: ids -> logits, its arrays lazy.
+        rows: what is scored.
+        forward: how a batch's loss is computed; None takes the held-out score's own.
+        layout: how they are laid out.
+        batches: the most batches that are scored; None takes every row once.
+
+    Raises:
+        ValueError: an operation of the model that MLX does not tell of.
+    """
+    if forward is None:
+        head = find_head(model, prove=False)
+        forward = Forward(model, MaskedCrossEntropy(), head, chunk=CHUNK, alone=builds_alone(model))
+    most = len(epoch_batches(rows, layout, seed=0, epoch=0))
+    found = heaviest(rows, layout, seed=0, batches=min(most, batches or most))
+    return max(_held(model, forward, forward.arrays(batch)) for batch in found)
+
+
+def _held(model: nn.Module, forward: Forward, arrays: dict[str, Any]) -> int:
+    boundaries = {name: array for name, array in arrays.items() if name == "boundaries"}
+
+    def total(batch: dict[str, Any]) -> list[mx.array]:
+        with own_ways(model):
+            return list(forward({**batch, **boundaries}, backward=False))
+
+    return held(model, total, {name: array for name, array in arrays.items() if name not in boundaries})

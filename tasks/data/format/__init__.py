@@ -1,0 +1,1 @@
+"""From a raw row to messages or text: one file a row format, detected per row."""

@@ -1,0 +1,157 @@
+"""Tokens: ids and the weight of each as a target; and the way there from one raw row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks.data.config import Format, Supervise
+from tasks.data.format.formats import parse_row
+from tasks.data.format.message import SPEAKERS
+from tasks.data.render.render import Rendered, render
+from tasks.data.render.template import Template
+from tasks.data.render.truncate import Cut, truncate
+from tasks.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One example for training.
+
+    Args:
+        ids: token ids.
+        weights: of the same length; `ids[i]` is a target with weight `weights[i]`, 0 where it is not supervised.
+            The first is always 0: nothing predicts it.
+        prompt_length: how many of `ids` stand before the last supervised span, so that `ids[:prompt_length]` is a
+            prompt and the rest its reference answer; 0 for plain text.
+        lost: what the chat template left out of the row: tool calls, tools, whole messages.
+        notes: what else it did, or what the row holds, that a person should know.
+        speakers: whose words each token holds, a byte each, an index of SPEAKERS; empty where that is not known.
+        specials: the special tokens that the row's own texts contain, each with where it stands.
+    """
+
+    ids: list[int]
+    weights: list[float]
+    prompt_length: int = 0
+    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    speakers: bytes = b""
+    specials: tuple[str, ...] = ()
+
+
+def tokenize_row(
+    row: dict[str, Any],
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    supervise: Supervise = "assistant",
+    format: Format = "auto",
+    max_tokens: int | None = None,
+    template_kwargs: Mapping[str, Any] | None = None,
+    truncate: Cut = "keep_start",
+    template: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Tokens:
+    """One raw row as ids and weights.
+
+    The conversation is rendered once, by the tokenizer's chat template. A supervised turn begins right after its
+    header and ends with its end-of-turn token; a token that holds a character of it is supervised.
+
+    Args:
+        row: a dict in any of the formats.
+        tokenizer: a fast `transformers` tokenizer.
+        supervise: which turns are targets, see `Data`.
+        format: a format's name, or `auto`.
+        max_tokens: the longest example.
+        template_kwargs: variables for the chat template.
+        truncate: what happens to a longer one: `keep_start`, `keep_end` or `error`.
+        template: the text of a Jinja template to use instead of the tokenizer's.
+        columns: columns under other names, ours to theirs.
+
+    Raises:
+        DataError: the row cannot be trained on; its text is the reason.
+
+    Example:
+        >>> from tokenizers import Tokenizer, models, pre_tokenizers
+        >>> from transformers import PreTrainedTokenizerFast
+        >>> words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "once": 2, "upon": 3}, unk_token="<unk>"))
+        >>> words.pre_tokenizer = pre_tokenizers.Whitespace()
+        >>> tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>")
+        >>> tokens = tokenize_row({"text": "once upon"}, tokenizer)
+        >>> tokens.ids, tokens.weights
+        ([2, 3, 1], [0.0, 1.0, 1.0])
+    """
+    example = parse_row(row, format, columns)
+    rendered = render(example, Template(tokenizer, template, dict(template_kwargs or {})), supervise)
+    return fit(encode([rendered], tokenizer)[0], max_tokens, truncate)
+
+
+def fit(tokens: Tokens, max_tokens: int | None, cut: Cut) -> Tokens:
+    """Tokens of at most `max_tokens`, with something left to learn.
+
+    Raises:
+        DataError: too long where `cut` is `error`, or no supervised token is left.
+
+    Example:
+        >>> fit(Tokens([5, 6, 7], [0.0, 0.0, 1.0], 2), 2, "keep_end").weights
+        [0.0, 1.0]
+    """
+    if max_tokens is not None and len(tokens.ids) > max_tokens:
+        ids, weights, start = truncate(tokens.ids, tokens.weights, max_tokens, cut)
+        prompt = min(max(tokens.prompt_length - start, 0), len(ids))
+        speakers = tokens.speakers[start : start + len(ids)]
+        tokens = replace(tokens, ids=ids, weights=weights, prompt_length=prompt, speakers=speakers)
+        if not any(tokens.weights):
+            raise DataError(f"no supervised token is left of the {max_tokens} tokens of {cut}; raise data.max_tokens")
+    if not any(tokens.weights):
+        raise DataError("no token of the row is supervised; see data.supervise, and 'train' and 'weight' of messages")
+    return tokens
+
+
+def encode(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -> list[Tokens]:
+    """Tokens of several texts; the tokenizer runs over all of them at once."""
+    if not tokenizer.is_fast:
+        raise DataError("the tokenizer has no offsets (it is a slow one); save it with a tokenizer.json")
+    out: dict[int, Tokens] = {}
+    for plain in (False, True):
+        group = [n for n, text in enumerate(rendered) if text.plain is plain]
+        if not group:
+            continue
+        texts = [rendered[n].text for n in group]
+        encoded = tokenizer(
+            texts, add_special_tokens=plain, return_offsets_mapping=True, return_attention_mask=False, verbose=False
+        )
+        rows = zip(group, encoded["input_ids"], encoded["offset_mapping"], strict=True)  # type: ignore[arg-type]
+        for n, ids, offsets in rows:
+            out[n] = _weighted(rendered[n], list(ids), offsets, tokenizer.eos_token_id)  # type: ignore[arg-type]
+    return [out[n] for n in range(len(rendered))]
+
+
+def _weighted(rendered: Rendered, ids: list[int], offsets: Any, eos: int | None) -> Tokens:
+    edges = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(ids)).reshape(-1, 2)
+    starts, stops = edges[:, 0], edges[:, 1]
+    weights = np.zeros(len(ids), np.float64)
+    for start, stop, weight in rendered.spans:
+        weights[(starts < stop) & (stops > start)] = weight
+    speakers = np.zeros(len(ids), np.uint8)
+    for start, stop, name in rendered.speakers:
+        speakers[(starts < stop) & (stops > start)] = SPEAKERS.index(name)
+    answer = 0
+    if rendered.answer is not None:
+        after = np.flatnonzero(stops > rendered.answer)
+        answer = int(after[0]) if len(after) else len(ids)
+    if rendered.plain and eos is not None and ids[-1:] != [eos]:
+        # The tokenizer of a base model does not write the end of a text; without it a model never learns to stop.
+        ids, weights, speakers = [*ids, eos], np.append(weights, 1.0), np.append(speakers, np.uint8(0))
+    elif rendered.plain and eos is not None:
+        weights[-1] = 1.0
+    if rendered.plain and rendered.speakers and ids[-1:] == [eos]:
+        speakers[-1] = SPEAKERS.index(rendered.speakers[-1][2])  # who speaks last ends the text
+    weights[:1] = 0.0
+    weights *= rendered.weight
+    said = speakers.tobytes()
+    return Tokens(ids, weights.tolist(), answer, rendered.lost, rendered.notes, said, rendered.specials)

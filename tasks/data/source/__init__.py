@@ -1,0 +1,1 @@
+"""From bytes to raw rows: files and hub datasets, opened, split into blocks and decoded."""

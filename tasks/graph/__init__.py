@@ -1,0 +1,1 @@
+"""A computation predicted, not run: MLX's graph, its order, fusion, queue and buffers."""

@@ -1,0 +1,143 @@
+"""The graph of a computation, told without computing it.
+
+MLX is lazy: a step can be built from the shapes of its inputs alone. `mx.export_function` tells the graph, with one
+gap: a custom function, which most of our step is made of. So while a graph is traced, each custom function is called
+here, forward and backward side by side, and what MLX's autograd does between them is marked by multiplications with
+numbers of their own; the marks are taken out again, and the backward put where autograd asked for it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from tasks.graph.custom_functions import FIRST, Marks
+from tasks.graph.fuse import fused
+from tasks.graph.graph import Array, Graph, Op, needed
+from tasks.graph.stand_ins import stand_ins
+
+
+def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bool = False) -> Graph:
+    """The graph of `fn(*inputs)`, gradients and custom functions included; nothing is computed.
+
+    Args:
+        fn: what it reads must come in as an argument; other arrays count as constants, and must be small.
+        inputs: of which only shape and dtype are looked at; they may be lazy.
+        compiled: whether it will be compiled, so that what a custom function's forward and backward both compute is
+            computed once and kept, and elementwise operations become kernels.
+
+    Example:
+        >>> graph = trace(lambda x: [mx.grad(lambda x: mx.exp(x).sum())(x)], mx.zeros((2, 3)))
+        >>> [op.name for op in graph.ops if op.name in ("Exp", "Multiply")], graph.arrays[graph.outputs[0]].shape
+        (['Exp', 'Multiply'], (2, 3))
+    """
+    marks, records = Marks(compiled), list[dict[str, Any]]()
+
+    def traced(*arrays: mx.array) -> list[mx.array]:
+        outputs = list(fn(*arrays))
+        return outputs + marks.extra
+
+    with stand_ins(marks.call):
+        mx.export_function(records.append, traced, *inputs)
+    graph = _spliced(records, marks)
+    return fused(graph) if compiled else graph
+
+
+def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
+    """The graph that the records tell, without marks: each custom function between its forward and its backward."""
+    numbers, arrays = dict[str, int](), list[Array]()
+
+    def number(told: tuple[str, tuple[int, ...], mx.Dtype]) -> int:
+        name, shape, dtype = told
+        if name not in numbers:
+            numbers[name] = len(arrays)
+            arrays.append(Array(tuple(shape), dtype.size))
+        return numbers[name]
+
+    def new(like: int) -> int:
+        arrays.append(arrays[like])
+        return len(arrays) - 1
+
+    told = {record["type"]: record for record in records if record["type"] != "primitive"}
+    inputs = [number(one) for one in told["inputs"]["inputs"]]
+    outputs = [number(one) for one in told["outputs"]["outputs"]]
+    marked = dict[int, float]()
+    for name, value in told["constants"]["constants"] if "constants" in told else []:
+        at = number((name, value.shape, value.dtype))
+        if value.ndim == 0 and value.dtype == mx.float32 and value.item() > FIRST:
+            marked[at] = value.item()
+    placeholders = {placeholder for call in marks.calls for _, placeholder in call.cotangents}
+    marked_by = {at: mark for at, mark in marked.items() if mark not in placeholders}
+    ops, forward, backward, spread = (
+        list[Op](),
+        dict[float, tuple[int, int]](),
+        dict[float, tuple[int, int]](),
+        dict[float, int](),
+    )
+    stands, parted = dict[int, int](), dict[float, tuple[int, ...]]()
+    for record in records:
+        if record["type"] != "primitive":
+            continue
+        read, made = tuple(map(number, record["inputs"])), tuple(map(number, record["outputs"]))
+        name = record["name"]
+        if name in ("AsType", "Broadcast") and read[0] in marked:
+            mark = marked[read[0]]
+            if mark in placeholders:
+                spread[mark] = made[0]
+            else:
+                marked_by[made[0]] = mark
+            if name == "AsType" or mark not in placeholders:  # a backward may cast the cotangent that it is given
+                marked[made[0]] = mark
+        elif name == "Depends" and marked.get(read[-1]) in marks.partings:
+            stands.update(zip(made, read, strict=False))
+            parted[marked[read[-1]]] = made
+        elif name == "Multiply" and read[1] in marked_by:
+            forward[marked_by[read[1]]] = read[0], made[0]
+        elif name == "Multiply" and read[0] in marked_by:
+            backward[marked_by[read[0]]] = read[1], made[0]
+        else:
+            ops.append(Op(name, tuple(record["arguments"]), read, made))
+    extra = outputs[len(outputs) - len(marks.extra) :]
+    for call in marks.calls:
+        if any(mark in forward for mark, _ in call.forward):
+            read = [forward[mark][0] for mark, _ in call.gradients] + [extra[at] for at in call.constants]
+            given = [extra[at] for _, at in call.forward]
+            still, made = (
+                [new(at) for at in given],
+                [forward[m][1] if m in forward else new(extra[at]) for m, at in call.forward],
+            )
+            ops += [Op("StopGradient", (), (at,), (same,)) for at, same in zip(given, still, strict=True)]
+            ops.append(Op("CustomTransforms", (), (*read, *still), tuple(made)))
+            stands.update(zip(parted.get(call.outputs, ()), made, strict=False))
+        for mark, placeholder in call.cotangents:
+            if mark in backward and placeholder in spread:
+                stands[spread[placeholder]] = backward[mark][0]
+        for mark, at in call.gradients:
+            if mark in backward:
+                stands[backward[mark][1]] = extra[at]
+
+    def true(at: int) -> int:
+        while at in stands:
+            at = stands[at]
+        return at
+
+    asked = [true(at) for at in outputs[: len(outputs) - len(marks.extra)]]
+    linked = [op._replace(inputs=tuple(map(true, op.inputs))) for op in ops]
+    if not marks.compiled:
+        linked = _filled_anew(linked, arrays)
+    return Graph(arrays, needed(linked, asked), inputs, asked)
+
+
+def _filled_anew(ops: list[Op], arrays: list[Array]) -> list[Op]:
+    """The operations, where each reader of an array of zeros has its own: it is the export that merges them."""
+    fills = {op.outputs[0]: op for op in ops if op.name == "Full"}
+    given = list[Op]()
+    for op in ops:
+        read = list(op.inputs)
+        for i, at in enumerate(read):
+            if at in fills:
+                arrays.append(arrays[at])
+                read[i] = len(arrays) - 1
+                given.append(fills[at]._replace(outputs=(read[i],)))
+        given.append(op._replace(inputs=tuple(read)))
+    return given

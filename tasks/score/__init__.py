@@ -1,0 +1,1 @@
+"""What evaluating is: the held-out loss, the answers, the metric."""

@@ -1,0 +1,80 @@
+"""Validation between the steps against its measured peak; what is said of a stage that holds too much."""
+
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from tasks.batch import Bucketed, Packed
+from tasks.budget.demand import Demand
+from tasks.budget.later_stages import FIX, WHAT, excess, told, validating
+from tasks.lora import LoRA
+from tasks.lora.attach import attach
+from tasks.memory import GB, Memory, begin_peak
+from tasks.model.family import select_projections
+from tasks.settings import Train
+from tasks.step import Fit
+from tasks.step.update import named
+from tests.bench.rows import BenchRows
+from tests.tiny import tiny_model
+from tests.training import recipe
+
+SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32, "vocab_size": 2000}
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "longest"),
+    [
+        ("qwen3", {"layout": Bucketed(tokens=512)}, 500),
+        ("qwen3", {"layout": Packed(tokens=512), "memory": Memory(checkpoint="all", head_chunk=128)}, 300),
+        ("llama", {"layout": Bucketed(tokens=256), "memory": Memory(head_chunk=None)}, 900),
+    ],
+    ids=repr,
+)
+def test_validation_is_never_under_little_over_and_below_the_step(
+    family: str, changes: dict[str, Any], longest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(family, **SIZES)
+    attach(model, select_projections(model, ["all"]), rank=8, scale=2.0)
+    how = recipe(rule=LoRA(rank=8), train=Train(eval_every=2), **changes)
+    rows, valid = BenchRows(np.array([200, 120, 250, 90] * 4), 256), BenchRows(np.array([longest, 100, 60] * 2), 256)
+    demand = Demand(model, rows)
+    stage = validating(demand, how, valid)["validation"]
+    others, peaks, validate = begin_peak(named(model.parameters()).values()), [], Fit._validate
+
+    def measured(self: Fit, masters: Any, valid: Any) -> float:
+        mx.synchronize()
+        mx.reset_peak_memory()
+        loss = validate(self, masters, valid)
+        peaks.append(mx.get_peak_memory() - others)
+        return loss
+
+    monkeypatch.setattr(Fit, "_validate", measured)
+    Fit(model, rows, valid, how, tmp_path).run([])
+    assert max(peaks) <= stage <= 1.25 * max(peaks)
+    if longest < 512 and how.memory.checkpoint == "none":
+        assert stage < demand.bytes(how)  # what is kept for a backward pass is more than a validation row
+
+
+def test_without_validation_rows_there_is_no_such_stage() -> None:
+    model = tiny_model("qwen3")
+    assert validating(Demand(model, BenchRows(np.array([20]), 256)), recipe(), None) == {}
+
+
+def test_the_largest_stage_is_named_with_both_figures_and_a_fix() -> None:
+    for name in WHAT:
+        said = excess({"loss": GB, name: 3 * GB}, Memory(limit_gb=2))
+        assert said == f"{WHAT[name]} would hold 3 GB, the budget is 2 GB (memory.limit_gb): {FIX[name]}"
+    assert excess({"loss": 2 * GB}, Memory(limit_gb=2)) is None
+    assert excess({}, Memory(limit_gb=2)) is None
+
+
+def test_what_cannot_be_told_is_said_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    def ask() -> int:
+        raise ValueError("Unknown primitive")
+
+    assert told("loss", ask) == {}
+    assert "what the held-out loss holds cannot be told (Unknown primitive)" in caplog.text
+    assert told("loss", lambda: 7) == {"loss": 7}

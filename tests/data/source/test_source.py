@@ -1,0 +1,29 @@
+"""One source of rows."""
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.data.source.source import Source
+
+
+def test_an_encoding_goes_by_its_own_name():
+    assert Source(path="a", encoding="Latin1").encoding == "iso8859-1"
+    assert Source(path="a", encoding="UTF-16LE").encoding == "utf-16-le"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"encoding": "klingon"}, "no text encoding"),
+        ({"encoding": "rot13"}, "no text encoding"),
+        ({"encoding": "unicode_escape"}, "no encoding of files"),
+        ({"encoding": "hex"}, "no text encoding"),
+        ({"weight": 0.0}, "greater than 0"),
+        ({"split": ""}, "at least 1"),
+        ({"columns": {"promt": "q"}}, "no names of ours"),
+        ({"path": ""}, "at least 1"),
+    ],
+)
+def test_refused(given: dict, reason: str):
+    with pytest.raises(ValidationError, match=reason):
+        Source.model_validate({"path": "a", **given})

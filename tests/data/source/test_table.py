@@ -1,0 +1,72 @@
+"""CSV and Parquet."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tasks.data.source.read import read_rows
+from tasks.errors import DataError
+
+
+def test_csv_cells_and_nested_json(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text('\ufeffprompt,completion\n"a\nb","[{""role"": ""assistant"", ""content"": ""c""}]"\n', "utf-8")
+    row = {"prompt": "a\nb", "completion": [{"role": "assistant", "content": "c"}]}
+    assert list(read_rows(str(path))) == [(3, row)]
+
+
+def test_csv_rows_of_another_width(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,completion\na\nb,c\n")
+    (_, error), (line, row) = read_rows(str(path))
+    assert "1 cells, the header 2" in str(error)
+    assert (line, row) == (3, {"prompt": "b", "completion": "c"})
+
+
+def test_csv_not_utf8_and_a_column_named_twice(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text\n\xe9\n")
+    with pytest.raises(DataError, match="not CSV in UTF-8"):
+        list(read_rows(str(path)))
+    path.write_text("text,text\na,b\n")
+    with pytest.raises(DataError, match="twice"):
+        list(read_rows(str(path)))
+
+
+def test_parquet(tmp_path: Path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    path = tmp_path / "a.parquet"
+    rows = [{"text": "a", "messages": None}, {"text": None, "messages": [{"role": "user", "content": "b"}]}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    assert [row for _, row in read_rows(str(path))] == [{"text": "a"}, {"messages": rows[1]["messages"]}]
+    path.write_bytes(b"PAR1 not")
+    with pytest.raises(DataError, match="not a Parquet file"):
+        list(read_rows(str(path)))
+
+
+def test_hub(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    class Loaded(list):
+        _fingerprint = "f"
+
+    def load(name: str, config: str | None, split: str) -> Loaded:
+        asked.append((name, config, split))
+        if name == "owner/gone":
+            raise FileNotFoundError("no such dataset")
+        return Loaded([{"text": "a", "other": None}])
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load))
+    assert list(read_rows("owner/name:config", "validation")) == [(1, {"text": "a"})]
+    assert asked == [("owner/name", "config", "validation")]
+    with pytest.raises(DataError, match="owner/gone: the hub dataset cannot be read: FileNotFoundError"):
+        list(read_rows("owner/gone"))
+
+
+def test_a_csv_weight_is_a_number(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("text,weight\na,0.5\nb,heavy\n")
+    assert [row["weight"] for _, row in read_rows(str(tmp_path / "a.csv"))] == [0.5, "heavy"]
