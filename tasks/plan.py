@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
 from tasks.attention import choose_way, honours_segments
-from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
+from tasks.batch import AnyLayout, Bucketed, Packed, epoch_batches, padding_share
 from tasks.budget.choices import Option, changed, fastest
 from tasks.budget.demand import Demand, identity, refusal
 from tasks.budget.later_stages import Stages, excess
@@ -20,14 +20,14 @@ from tasks.budget.verifying import stages_of
 from tasks.data import SplitStats, TokenCache
 from tasks.device.backend import backend
 from tasks.errors import ConfigError
-from tasks.lora import LoRA, RsLoRA
+from tasks.lora import AnyRule
 from tasks.lora.attach import adapted_layers, attach
-from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
+from tasks.loss import AnyLoss, MaskedCrossEntropy
 from tasks.memory import GB, Memory
 from tasks.model import Model
 from tasks.model.base import Base, load_base
 from tasks.model.family import model_type, select_projections
-from tasks.optim import AdamW
+from tasks.optim import AnyOptimizer
 from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
@@ -69,7 +69,7 @@ class Plan(Record):
     """
 
     splits: dict[str, SplitStats]
-    layout: Packed | Bucketed | Padded
+    layout: AnyLayout
     batches_per_epoch: int
     padding_share: float
     steps: int
@@ -98,14 +98,14 @@ class Plan(Record):
 def plan(
     cache: TokenCache,
     model: Model,
-    rule: LoRA | RsLoRA,
-    layout: Packed | Bucketed | Padded,
+    rule: AnyRule,
+    layout: AnyLayout,
     train: Train,
-    optim: AdamW,
+    optim: AnyOptimizer,
     seed: int,
     out: Path,
     *,
-    loss: CrossEntropy | MaskedCrossEntropy | MSE = MaskedCrossEntropy(),  # noqa: B008 (frozen)
+    loss: AnyLoss = MaskedCrossEntropy(),  # noqa: B008 (frozen)
     memory: Memory = Memory(),  # noqa: B008 (frozen)
     probe: bool = False,
     evaluate: Evaluate = Evaluate(),  # noqa: B008 (frozen)
@@ -230,9 +230,7 @@ def _chosen_before(out: Path) -> Plan | None:
         return None
 
 
-def _agreed(
-    layout: Packed | Bucketed | Padded, base: Base, train: Train, vocabulary: int
-) -> Packed | Bucketed | Padded:
+def _agreed(layout: AnyLayout, base: Base, train: Train, vocabulary: int) -> AnyLayout:
     """The layout, or buckets of as many tokens for a model that lets the examples of a packed row see each other."""
     if not isinstance(layout, Packed):
         return layout

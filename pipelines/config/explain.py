@@ -37,6 +37,8 @@ def explain(detail: ErrorDetails, run: type[BaseModel]) -> str:
             return (
                 f"{key}.kind={json.dumps(context.get('tag'))}: choose from {context.get('expected_tags', 'the kinds')}"
             )
+        case "literal_error" if key.endswith(".kind"):  # a union of one
+            return f"{key}={shown}: choose from {detail.get('ctx', {}).get('expected')}"
         case "string_pattern_mismatch" if key == "name":
             return f"{key}={shown}: use letters, digits, '.', '_' and '-', a letter or digit first; it names a folder"
         case _ if value is None:

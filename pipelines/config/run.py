@@ -6,13 +6,13 @@ from pydantic import AfterValidator, Field
 
 from pipelines.config.window import check_window
 from tasks.artifact import Record
-from tasks.batch import Bucketed, Packed, Padded
+from tasks.batch import AnyLayout
 from tasks.data import Data
-from tasks.lora import LoRA, RsLoRA
-from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
+from tasks.lora import AnyRule
+from tasks.loss import AnyLoss
 from tasks.memory import Memory
 from tasks.model import Model
-from tasks.optim import AdamW
+from tasks.optim import AnyOptimizer
 from tasks.settings import Evaluate, Planning, Train, Verify
 from tasks.sink import SinkName
 
@@ -30,10 +30,10 @@ class Run(Record):
     sinks: tuple[SinkName, ...]
     model: Model
     data: Data
-    batch: Annotated[Packed | Bucketed | Padded, Field(discriminator="kind")]
-    lora: Annotated[LoRA | RsLoRA, Field(discriminator="kind")]
-    loss: Annotated[CrossEntropy | MaskedCrossEntropy | MSE, Field(discriminator="kind")]
-    optim: Annotated[AdamW, Field()]
+    batch: AnyLayout
+    lora: AnyRule
+    loss: AnyLoss
+    optim: AnyOptimizer
     memory: Memory
     train: Train
     evaluate: Evaluate

@@ -15,7 +15,7 @@ from tasks.budget.parts import COPIES
 from tasks.budget.verifying import stages_of
 from tasks.data import TokenCache
 from tasks.errors import ConfigError
-from tasks.lora import LoRA, RsLoRA
+from tasks.lora import AnyRule
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
@@ -103,7 +103,7 @@ def recipe_of(run: Run) -> Recipe:
     return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=run.seed)
 
 
-def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:
+def _demand(cache: TokenCache, model: Model, rule: AnyRule) -> Demand:
     """The demand of a model with such an adapter on such rows, kept for the next question."""
     of = identity(cache, model, rule)
     if of not in _KNOWN:
@@ -113,7 +113,7 @@ def _demand(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> Demand:
     return _KNOWN[of]
 
 
-def _adapted(model: Any, rule: LoRA | RsLoRA) -> Any:
+def _adapted(model: Any, rule: AnyRule) -> Any:
     paths = select_projections(model, rule.targets, rule.last_blocks)
     attach(model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
     return model

@@ -10,7 +10,7 @@ from tasks.artifact.directory import (
 )
 from tasks.artifact.disk import is_disk_full
 from tasks.artifact.file import file_digest, write_json, write_text
-from tasks.artifact.record import Record, fingerprint
+from tasks.artifact.record import Record, fingerprint, kinds
 
 __all__ = [
     "MANIFEST",
@@ -20,6 +20,7 @@ __all__ = [
     "file_digest",
     "fingerprint",
     "is_disk_full",
+    "kinds",
     "read_manifest",
     "remove_directory",
     "sweep",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +11,26 @@ class Record(BaseModel):
     """A frozen, strict record: an unknown key, a wrong type or a non-finite number is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def kinds(union: Any) -> dict[str, Any]:
+    """The records of a union by their `kind`, in order: the table of a config group, read off its type.
+
+    Args:
+        union: `Annotated[A | B, ...]`, `A | B` or `A`, records with a field `kind: Literal["..."]`.
+
+    Example:
+        >>> from typing import Literal
+        >>> class Square(Record):
+        ...     kind: Literal["square"] = "square"
+        >>> class Circle(Record):
+        ...     kind: Literal["circle"] = "circle"
+        >>> kinds(Square | Circle) == {"square": Square, "circle": Circle}
+        True
+    """
+    plain = get_args(union)[0] if get_origin(union) is Annotated else union
+    records = get_args(plain) or [plain]
+    return {kind: record for record in records for kind in get_args(record.model_fields["kind"].annotation)}
 
 
 def fingerprint(value: Any, length: int = 16) -> str:

@@ -4,21 +4,26 @@ A layout is a pure function of the lengths, the seed and the epoch, so a positio
 resuming needs nothing else.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.artifact import kinds
 from tasks.batch.batch import Batch, make_batch
 from tasks.batch.bucketed import Bucketed
 from tasks.batch.packed import Packed
 from tasks.batch.padded import Padded
 from tasks.batch.stream import Layout, Rows, batches, epoch_batches, first_tokens, padding_share, shapes, stream
 
-LAYOUTS: dict[str, type[Packed] | type[Padded] | type[Bucketed]] = {
-    "packed": Packed,
-    "bucketed": Bucketed,
-    "padded": Padded,
-}
+AnyLayout = Annotated[Packed | Bucketed | Padded, Field(discriminator="kind")]
+"""A configured layout. A new one is named here, and nowhere else."""
+
+LAYOUTS: dict[str, type[AnyLayout]] = kinds(AnyLayout)
 """The kinds of the `batch` config group."""
 
 __all__ = [
     "LAYOUTS",
+    "AnyLayout",
     "Batch",
     "Bucketed",
     "Layout",

@@ -14,7 +14,7 @@ from tasks.budget.parts import COPIES, Parts
 from tasks.budget.scoring import scoring
 from tasks.budget.training import WINDOW, footprint, unproven
 from tasks.data import TokenCache
-from tasks.lora import LoRA, RsLoRA
+from tasks.lora import AnyRule
 from tasks.memory import GB, begin_peak, limits
 from tasks.model import Model
 from tasks.model.dense import QUANTIZED, dense_base
@@ -126,7 +126,7 @@ class Demand:
         return self._heaviest[key]
 
 
-def identity(cache: TokenCache, model: Model, rule: LoRA | RsLoRA) -> str:
+def identity(cache: TokenCache, model: Model, rule: AnyRule) -> str:
     """What identifies a base with an adapter and the rows it is trained on, for what shapes memory."""
     shaping = rule.model_dump(mode="json", exclude={"kind", "alpha", "dropout"})
     return fingerprint([cache.fingerprint, model, shaping, rule.dropout > 0])

@@ -3,11 +3,19 @@
 Only the rules are imported here, so that decoding a configuration stays light; take the rest from its file.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.artifact import kinds
 from tasks.lora.lora import LoRA
 from tasks.lora.rslora import RsLoRA
 from tasks.lora.rule import Rule
 
-RULES: dict[str, type[Rule]] = {"lora": LoRA, "rslora": RsLoRA}
+AnyRule = Annotated[LoRA | RsLoRA, Field(discriminator="kind")]
+"""A configured rule. A new one is named here, and nowhere else."""
+
+RULES: dict[str, type[AnyRule]] = kinds(AnyRule)
 """The kinds of the `lora` config group."""
 
-__all__ = ["RULES", "LoRA", "RsLoRA", "Rule"]
+__all__ = ["RULES", "AnyRule", "LoRA", "RsLoRA", "Rule"]

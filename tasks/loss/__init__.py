@@ -1,13 +1,15 @@
 """Losses: each returns a sum and a count, and the caller divides once.
 
 A loss is a frozen record that is also the callable: decode `conf/loss/x.yaml` into it, then call it. To add one,
-write its file, its YAML and its test, and one line in LOSSES.
+write its file, its YAML and its test, and name it in `AnyLoss`.
 """
 
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import mlx.core as mx
+from pydantic import Field
 
+from tasks.artifact import kinds
 from tasks.loss.cross_entropy import CrossEntropy, cross_entropy
 from tasks.loss.masked_cross_entropy import MaskedCrossEntropy, masked_cross_entropy
 from tasks.loss.mse import MSE, mse
@@ -16,6 +18,7 @@ from tasks.loss.sums import LossSum, weighted_sum
 __all__ = [
     "LOSSES",
     "MSE",
+    "AnyLoss",
     "CrossEntropy",
     "Loss",
     "LossSum",
@@ -50,8 +53,8 @@ class Loss(Protocol):
         ...
 
 
-LOSSES: dict[str, type[CrossEntropy] | type[MaskedCrossEntropy] | type[MSE]] = {
-    "cross_entropy": CrossEntropy,
-    "masked_cross_entropy": MaskedCrossEntropy,
-    "mse": MSE,
-}
+AnyLoss = Annotated[CrossEntropy | MaskedCrossEntropy | MSE, Field(discriminator="kind")]
+"""A configured loss. A new one is named here, and nowhere else."""
+
+LOSSES: dict[str, type[AnyLoss]] = kinds(AnyLoss)
+"""The kinds of the `loss` config group."""

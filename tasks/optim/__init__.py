@@ -1,13 +1,14 @@
 """Optimizers, schedules and clipping.
 
 An optimizer is a frozen record that builds MLX's own and says the rate of each step. To add one, write its file,
-its YAML and its test, and one line in OPTIMIZERS.
+its YAML and its test, and name it in `AnyOptimizer`.
 """
 
 from typing import Protocol
 
 import mlx.optimizers
 
+from tasks.artifact import kinds
 from tasks.optim.adamw import AdamW
 from tasks.optim.clip import clip, global_norm
 from tasks.optim.learning_rate import Schedule, rate, warmup_steps
@@ -16,6 +17,7 @@ from tasks.optim.optimizer_state import load_state, state_arrays
 __all__ = [
     "OPTIMIZERS",
     "AdamW",
+    "AnyOptimizer",
     "OptimizerConfig",
     "Schedule",
     "clip",
@@ -45,4 +47,8 @@ class OptimizerConfig(Protocol):
         ...
 
 
-OPTIMIZERS: dict[str, type[AdamW]] = {"adamw": AdamW}
+AnyOptimizer = AdamW
+"""A configured optimizer; `Annotated[AdamW | Lion, Field(discriminator="kind")]` where there are two."""
+
+OPTIMIZERS: dict[str, type[AnyOptimizer]] = kinds(AnyOptimizer)
+"""The kinds of the `optim` config group."""

@@ -3,12 +3,12 @@
 from typing import Literal
 
 from tasks.artifact import Record
-from tasks.batch import Bucketed, Packed, Padded
+from tasks.batch import AnyLayout
 from tasks.errors import ConfigError
-from tasks.lora import LoRA, RsLoRA
-from tasks.loss import MSE, CrossEntropy, MaskedCrossEntropy
+from tasks.lora import AnyRule
+from tasks.loss import AnyLoss
 from tasks.memory import Memory
-from tasks.optim import AdamW
+from tasks.optim import AnyOptimizer
 from tasks.settings import Train
 
 
@@ -26,10 +26,10 @@ class Recipe(Record):
         seed: of the order of the rows and of dropout.
     """
 
-    rule: LoRA | RsLoRA
-    layout: Packed | Padded | Bucketed
-    loss: CrossEntropy | MaskedCrossEntropy | MSE
-    optim: AdamW
+    rule: AnyRule
+    layout: AnyLayout
+    loss: AnyLoss
+    optim: AnyOptimizer
     memory: Memory
     train: Train
     steps: int

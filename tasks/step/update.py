@@ -14,7 +14,7 @@ from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_a
 from tasks.lora.attach import draw_dropout, unscaled
 from tasks.loss import LossSum
 from tasks.memory import Checkpoint
-from tasks.optim import AdamW, clip, load_state
+from tasks.optim import AnyOptimizer, clip, load_state
 from tasks.settings import Train
 from tasks.step import scaling
 from tasks.step.forward import Arrays, Forward, own_ways
@@ -53,7 +53,9 @@ class Update:
         ConfigError: the model's blocks have no such part.
     """
 
-    def __init__(self, forward: Forward, optim: AdamW, *, checkpoint: Checkpoint = "none", compile: bool = False):
+    def __init__(
+        self, forward: Forward, optim: AnyOptimizer, *, checkpoint: Checkpoint = "none", compile: bool = False
+    ):
         self._forward, self._optim, self._recomputed = forward, optim, recomputed(forward.model, checkpoint)
         self._optimizer = optim.build()
         self._scaled = forward.dtype == mx.float16

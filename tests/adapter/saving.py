@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tasks.adapter import record_probe, save_adapter
-from tasks.lora import LoRA, RsLoRA
+from tasks.lora import AnyRule, LoRA
 from tasks.model import Model
 from tasks.model.base import load_base
 from tests.tiny import attach_random
@@ -11,7 +11,7 @@ from tests.tiny import attach_random
 FAMILIES = ["qwen3", "qwen3_moe", "gemma3_text", "llama"]
 
 
-def saved(folder: Path, source: Model, rule: LoRA | RsLoRA | None = None, seed: int = 0):
+def saved(folder: Path, source: Model, rule: AnyRule | None = None, seed: int = 0):
     """Attaches a random adapter to a base, saves it, and gives the model and what was saved."""
     rule = rule or LoRA(rank=4, alpha=8.0)
     model = load_base(source).model

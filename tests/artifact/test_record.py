@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
-from tasks.artifact import Record, fingerprint
+from tasks.artifact import Record, fingerprint, kinds
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -56,3 +58,15 @@ def test_nor_has_a_number_that_is_none(value):
 def test_a_record_is_strict(wrong):
     with pytest.raises(ValueError, match="validation error"):
         Point.model_validate(wrong)
+
+
+def test_the_kinds_of_a_union_are_its_records_by_kind_in_order():
+    class A(Record):
+        kind: Literal["a"] = "a"
+
+    class B(Record):
+        kind: Literal["b"] = "b"
+
+    assert list(kinds(Annotated[B | A, Field(discriminator="kind")]).items()) == [("b", B), ("a", A)]
+    assert kinds(A | B) == {"a": A, "b": B}
+    assert kinds(A) == {"a": A}  # a union of one

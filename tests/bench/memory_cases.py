@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from tasks.batch import Bucketed, Packed, Padded
+from tasks.batch import AnyLayout, Bucketed, Packed, Padded
 from tasks.memory import Memory
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ class Case(NamedTuple):
     """
 
     model: str
-    layout: Packed | Bucketed | Padded
+    layout: AnyLayout
     memory: Memory = Memory()
     length: int | None = None
     longest: int = 1024

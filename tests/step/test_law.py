@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_map, tree_map_with_path
 
-from tasks.batch import Bucketed, Packed, Padded, batches
+from tasks.batch import AnyLayout, Bucketed, Packed, Padded, batches
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.activations import own_activations
 from tasks.model.dense import dense_base
@@ -113,7 +113,7 @@ LINEAR: dict[
         "topk_group": 1,
     },
 }
-WAYS: dict[str, tuple[Padded | Bucketed | Packed, dict[str, Any]]] = {
+WAYS: dict[str, tuple[AnyLayout, dict[str, Any]]] = {
     "padded": (Padded(size=3), {}),
     "padded, all logits": (Padded(size=3), {"head": False}),
     "bucketed": (Bucketed(tokens=256), {}),

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.config import CONF, Run, compose_plain
 from pipelines.config.explain import explain, explain_hydra
+from tasks.batch import LAYOUTS
+from tasks.lora import RULES
+from tasks.loss import LOSSES
+from tasks.optim import OPTIMIZERS
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,13 @@ def test_pydantic() -> None:
         "batch.tokens=4: there is no such key with batch=padded; ~batch.tokens takes it away",
         "lora.rnk=3: there is no such key; did you mean lora.rank?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "table"), [("batch", LAYOUTS), ("lora", RULES), ("loss", LOSSES), ("optim", OPTIMIZERS)]
+)
+def test_an_unknown_kind_lists_those_of_its_table(group: str, table: dict[str, object]) -> None:
+    plain = compose_plain(["+experiment=quickstart"])
+    plain[group]["kind"] = "fokal"
+    choices = ", ".join(f"'{kind}'" for kind in table)
+    assert f'{group}.kind="fokal": choose from {choices}' in _explained(Run, plain)
