@@ -15,13 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
+from pipelines.report.artifacts import publish_page
+from pipelines.report.markdown import table as markdown_table
 from pipelines.report.run_report import answers
 from pipelines.run.folder import make_folder
 from pipelines.run.gpu_lock import gpu_lock
@@ -54,7 +55,7 @@ def evaluate(
     quiet_user_errors()
     folder, run = with_form(adapter, rows, overrides)
     scores = _score(folder, run, lambda stage: stage)
-    create_markdown_artifact(key="scores", markdown=markdown(folder, scores), description=headline(scores))
+    publish_page("scores", markdown(folder, scores), headline(scores))
     return scores.model_dump(mode="json")
 
 
@@ -77,8 +78,7 @@ def figures(scores: Scores) -> list[tuple[str, str, str]]:
 
 def markdown(folder: Path, scores: Scores) -> str:
     """The page of the UI."""
-    table = "\n".join(f"| {' | '.join(row)} |" for row in figures(scores))
-    page = f"# {headline(scores)}\n\n`{folder}`\n\n| | base | adapter |\n|---|---|---|\n{table}\n"
+    page = f"# {headline(scores)}\n\n`{folder}`\n\n{markdown_table(('', 'base', 'adapter'), figures(scores))}"
     return f"{page}\n## Held-out answers\n\n{answers(scores.model_dump())}" if scores.samples else page
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
+from pipelines.report.artifacts import publish_page
 from pipelines.report.run_report import checks
 from pipelines.run.gpu_lock import gpu_lock
 from tasks.errors import VerifyError
@@ -50,7 +50,7 @@ def verify(
     verdict = _check(folder, run, lambda stage: stage)
     said = "verified" if verdict.passed else "not verified"
     page = f"# {adapter_name(adapter)}: {said}\n\n`{folder}`\n\n{checks(verdict.model_dump())}"
-    create_markdown_artifact(key="verdict", markdown=page, description=said)
+    publish_page("verdict", page, said)
     return _require_passed(folder, verdict).model_dump(mode="json")
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipelines.config import compose_plain
 from pipelines.config.override import override
+from pipelines.report import markdown
 from tasks.artifact import write_text
 from tasks.errors import ConfigError
 
@@ -56,10 +57,8 @@ def own_folder(overrides: list[str], folder: Path) -> Job:
 def summarize(jobs: list[Job]) -> None:
     """Writes summary.md into the folder of a multirun and prints the same."""
     folder, (head, rows) = jobs[0].folder.parent, table(jobs)
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in (head, *rows)]
-    lines.insert(1, f"|{'---|' * len(head)}")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / SUMMARY, "\n".join(["# Multirun", "", *lines]) + "\n")
+    write_text(folder / SUMMARY, f"# Multirun\n\n{markdown.table(head, rows)}")
     shown, console = Table(*head), Console()
     for row in rows:
         shown.add_row(*map(Text, row))

@@ -1,13 +1,12 @@
 """What a person reads when a run has ended: report.md with its loss curve, report.json for scripts, UI artifacts."""
 
-import base64
-import io
-import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.config import Run
-from pipelines.orchestrate.outcome import is_lost
+from pipelines.report.artifacts import publish_page
+from pipelines.report.markdown import code, table
+from pipelines.report.picture import data_uri, svg
 from pipelines.report.tokens_page import PAGE
 from tasks.artifact import write_json, write_text
 from tasks.data import TokenCache
@@ -18,7 +17,9 @@ from tasks.sink.jsonl import read_metrics
 from tasks.train import Trained
 from tasks.verify import Verdict
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 POINTS = 400
 """The most points of a curve: an SVG with each of 100,000 steps would be megabytes."""
 
@@ -53,8 +54,7 @@ def write_report(
         "evaluate": scores.model_dump(mode="json"),
         "verify": verdict.model_dump(mode="json"),
     }
-    svg = loss_curve(read_metrics(folder / "metrics.jsonl"))
-    write_text(folder / "loss.svg", svg)
+    write_text(folder / "loss.svg", loss_curve(read_metrics(folder / "metrics.jsonl")))
     links = f"![loss](loss.svg)\n\n[What was trained on, token by token]({PAGE}); [the plan](plan.json)."
     write_text(folder / "report.md", markdown(report, links))
     write_json(folder / "report.json", report)
@@ -62,23 +62,10 @@ def write_report(
 
 
 def publish(report: dict[str, Any]) -> None:
-    """The same as artifacts of the Prefect flow run: a page with the curve, and a table of figures.
-
-    Where the server is lost they are not there, and the files are. It is tried once: the end of the flow waits for it.
-    """
-    from prefect.artifacts import create_markdown_artifact, create_table_artifact
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-
-    svg = (Path(report["run_dir"]) / "loss.svg").read_bytes()
-    picture = f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg).decode()})"
-    try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            create_markdown_artifact(key="report", markdown=markdown(report, picture), description=headline(report))
-            create_table_artifact(key="figures", table=figures(report), description="the figures of the run")
-    except Exception as error:
-        if not is_lost(error):
-            raise
-        log.warning("the Prefect server does not answer (%s); giving it a minute to come back", error)
+    """Puts the report into the Prefect UI: a page with the curve, and a table of figures."""
+    curve = (Path(report["run_dir"]) / "loss.svg").read_bytes()
+    page = markdown(report, f"![loss]({data_uri(curve)})")
+    publish_page("report", page, headline(report), figures(report))
 
 
 def headline(report: dict[str, Any]) -> str:
@@ -136,10 +123,10 @@ def _validation(train: dict[str, Any]) -> dict[str, str]:
 
 def markdown(report: dict[str, Any], picture: str) -> str:
     """report.md; `picture` is the Markdown of the loss curve."""
-    table = "\n".join(f"| {row['what']} | {row['value']} |" for row in figures(report))
+    rows = ((row["what"], row["value"]) for row in figures(report))
     parts = [
         f"# {report['name']}\n\n{headline(report)}\n\n`{report['run_dir']}`\n\n{picture}\n",
-        f"## Figures\n\n| | |\n|---|---|\n{table}\n",
+        f"## Figures\n\n{table(('', ''), rows)}",
         f"## Verdict: {report['status']}\n\n{checks(report['verify'])}",
     ]
     if report["evaluate"]["samples"]:
@@ -149,34 +136,24 @@ def markdown(report: dict[str, Any], picture: str) -> str:
 
 def checks(verdict: dict[str, Any]) -> str:
     """A table of a verdict's checks, in Markdown."""
-    rows = (
-        f"| {check['name']} | {'passed' if check['passed'] else '**failed**'} | {_cell(check['detail'])} |\n"
-        for check in verdict["checks"]
-    )
-    return f"| check | | what it saw |\n|---|---|---|\n{''.join(rows)}"
+    results = ((c["name"], "passed" if c["passed"] else "**failed**", code(c["detail"])) for c in verdict["checks"])
+    return table(("check", "", "what it saw"), results)
 
 
 def answers(scores: dict[str, Any]) -> str:
     """A table of the first held-out answers, in Markdown."""
-    rows = (
-        f"| {_cell(s['prompt'][-200:])} | {_cell(s['reference'])} | {_cell(s['before'])} | {_cell(s['after'])} |\n"
-        for s in scores["samples"]
-    )
-    head = f"The first of {scores['answered']} from the {scores['split']} rows.\n\n"
-    return f"{head}| prompt | reference | base | adapter |\n|---|---|---|---|\n{''.join(rows)}"
+    texts = ((s["prompt"][-200:], s["reference"], s["before"], s["after"]) for s in scores["samples"])
+    shown = table(("prompt", "reference", "base", "adapter"), ([code(text) for text in row] for row in texts))
+    return f"The first of {scores['answered']} from the {scores['split']} rows.\n\n{shown}"
 
 
 def loss_curve(metrics: list[dict[str, Any]]) -> str:
-    """The training and validation loss over the steps, as an SVG of a few kilobytes with fixed bytes."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    """The training and validation loss over the steps, as an SVG."""
     from matplotlib.ticker import MaxNLocator
 
-    every = max(1, len(metrics) // POINTS)
-    shown = metrics[::every]
-    with mpl.rc_context({"svg.hashsalt": "graftline", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 3.0))
-        axes = figure.add_axes((0.1, 0.15, 0.88, 0.82))  # a layout that fits itself would draw it all twice
+    shown = metrics[:: max(1, len(metrics) // POINTS)]
+
+    def draw(axes: "Axes") -> None:
         axes.plot([m["step"] for m in shown], [m["loss"] for m in shown], lw=1.2, color="#4c72b0", label="training")
         if valid := [(m["step"], m["valid_loss"]) for m in metrics if "valid_loss" in m]:
             steps, losses = zip(*valid, strict=True)
@@ -184,15 +161,6 @@ def loss_curve(metrics: list[dict[str, Any]]) -> str:
         axes.set(xlabel="step", ylabel="loss, nats a supervised token")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
         axes.legend(frameon=False, loc="upper right")
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
-
-def _cell(text: str) -> str:
-    """Text inside a Markdown table, as code on one line."""
-    shown = text.strip().replace("\n", " ⏎ ").replace("|", "\\|")
-    quote = "``" if "`" in shown else "`"
-    return f"{quote} {shown} {quote}" if shown else "(empty)"
+    return svg(draw, height=3.0, box=(0.1, 0.15, 0.88, 0.82))

@@ -1,6 +1,5 @@
 """A search in the Prefect UI: each trial a flow run under the worker's, named by what it tries; the report a page."""
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from pipelines.orchestrate.as_task import as_state
+from pipelines.report.artifacts import publish_page
+from pipelines.report.picture import data_uri
 from pipelines.search import space
 from pipelines.search.lease import TakenOver
 from pipelines.search.plots import PLOTS
@@ -90,13 +91,7 @@ def title(values: space.Values) -> str:
 
 
 def publish(report: dict[str, Any]) -> None:
-    """The report as a page of the Prefect UI, its plots inside."""
-    from prefect.artifacts import create_markdown_artifact
-
-    folder = Path(report["folder"])
-    pictures = {
-        name: f"data:image/svg+xml;base64,{base64.b64encode((folder / name).read_bytes()).decode()}"
-        for name in PLOTS
-        if (folder / name).exists()
-    }
-    create_markdown_artifact(key="sweep", markdown=markdown(report, pictures), description=headline(report))
+    """Puts the report into the Prefect UI, its plots inside."""
+    paths = {name: Path(report["folder"]) / name for name in PLOTS}
+    pictures = {name: data_uri(path.read_bytes()) for name, path in paths.items() if path.exists()}
+    publish_page("sweep", markdown(report, pictures), headline(report))

@@ -1,14 +1,14 @@
 """The plots of a search, as SVG with fixed bytes: best so far, what matters, what was tried, how the trials learnt."""
 
-import io
 import math
 from collections.abc import Callable
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from pipelines.report.picture import svg
 
 PLOTS = {
     "history.svg": "Best so far",
@@ -29,7 +29,11 @@ def draw(report: dict[str, Any]) -> dict[str, str]:
         "parallel.svg": (parallel, any(row["value"] is not None for row in report["trials"])),
         "curves.svg": (curves, any(row["curve"] for row in report["trials"])),
     }
-    return {name: _svg(plot, report) for name, (plot, there) in wanted.items() if there}
+    return {
+        name: svg(lambda axes, plot=plot: plot(axes, report), height=3.2)
+        for name, (plot, there) in wanted.items()
+        if there
+    }
 
 
 def history(axes: Axes, report: dict[str, Any]) -> None:
@@ -121,14 +125,3 @@ def _scale(values: list[Any]) -> Callable[[Any], float]:
 def _foot(axes: Axes) -> Any:
     """Along x in data, along y in shares of the axes."""
     return axes.get_xaxis_transform()
-
-
-def _svg(plot: Callable[[Axes, dict[str, Any]], None], report: dict[str, Any]) -> str:
-    with mpl.rc_context({"svg.hashsalt": "graftline", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-        axes = figure.add_subplot()
-        plot(axes, report)
-        axes.grid(alpha=0.3)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()

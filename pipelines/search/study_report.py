@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.report.markdown import table
 from pipelines.search.plots import PLOTS
 
 
@@ -48,15 +49,14 @@ def _place(best: Mapping[str, Any]) -> str:
 def _table(report: dict[str, Any]) -> str:
     keys = [*dict.fromkeys(key for row in report["trials"] for key in row["values"])]
     head = ["trial", "state", report["objective"], *keys, "seconds", ""]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    chosen = report["best"]["number"] if report["best"] else None
+    chosen, rows = report["best"]["number"] if report["best"] else None, []
     for row in report["trials"]:
         mark = "**" if row["number"] == chosen else ""
         value = "" if row["value"] is None else _short(row["value"])
         tried = [_short(row["values"][key]) if key in row["values"] else "" for key in keys]
-        cells = [f"{mark}{row['number']}{mark}", row["state"], value, *tried, f"{row['seconds']:.1f}", row["detail"]]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |")
-    return "## Trials\n\n" + "\n".join(lines) + "\n"
+        number, seconds = f"{mark}{row['number']}{mark}", f"{row['seconds']:.1f}"
+        rows.append([number, row["state"], value, *tried, seconds, row["detail"]])
+    return f"## Trials\n\n{table(head, rows)}"
 
 
 def _short(value: Any) -> str:

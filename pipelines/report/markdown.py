@@ -1,0 +1,38 @@
+"""Writes tables and foreign text in Markdown so that no cell can break out of its place."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, a line each; a cell may be Markdown, its pipes are escaped and its line ends become spaces.
+
+    Example:
+        >>> print(table(["key", "value"], [["a|b", "**1**"]]), end="")
+        | key | value |
+        |---|---|
+        | a\\|b | **1** |
+    """
+    lines = [_row(head), f"|{'---|' * len(head)}", *map(_row, rows)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def code(text: str) -> str:
+    """Foreign text as inline code on one line: what it says is shown, never read as Markdown or HTML.
+
+    The fence is longer than any run of backticks inside.
+
+    Example:
+        >>> code("a `b`\\n<i>")
+        '`` a `b` ⏎ <i> ``'
+        >>> code(" ")
+        '(empty)'
+    """
+    shown = text.strip().replace("\n", " ⏎ ")
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if shown else "(empty)"
+
+
+def _row(cells: Sequence[str]) -> str:
+    escaped = (" ".join(cell.splitlines()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
