@@ -1,11 +1,11 @@
 """One builder at a time for one cache: a second process waits, and then finds it built."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -23,24 +23,33 @@ def only_builder(path: Path) -> Iterator[None]:
         []
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.parent / f".{path.name}.lock"
-    handle = _held(lock)
-    try:
-        for stale in path.parent.glob(f".{path.name}.*.tmp"):
-            shutil.rmtree(stale, ignore_errors=True)
-        yield
-    finally:
-        lock.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone, and makes another
-        os.close(handle)
-
-
-def _held(lock: Path) -> int:
-    while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    lock = FileLock(path.parent / f".{path.name}.lock")
+    with lock:
         try:
-            if os.path.samestat(os.fstat(handle), os.stat(lock)):
-                return handle
-        except FileNotFoundError:
-            pass
-        os.close(handle)
+            for stale in path.parent.glob(f".{path.name}.*.tmp"):
+                shutil.rmtree(stale, ignore_errors=True)
+            yield
+        finally:
+            # While it is held: a process that waits for it sees that the file is gone, and makes another.
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def is_locked(lock: Path) -> bool:
+    """Whether a process holds this lock; a mere look makes no lock file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "cache"
+        >>> with only_builder(path):
+        ...     is_locked(path.parent / ".cache.lock")
+        True
+        >>> is_locked(path.parent / ".cache.lock")
+        False
+    """
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True

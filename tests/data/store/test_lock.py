@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.store.lock import only_builder
+from tasks.data.store.lock import is_locked, only_builder
 
 
 def _build(path: str, log: str) -> None:
@@ -62,3 +62,14 @@ def test_a_dead_holder_frees_it(tmp_path: Path):
     start = time.monotonic()
     with only_builder(tmp_path / "c"):
         assert time.monotonic() - start < 30
+
+
+def test_a_look_at_a_lock_neither_makes_nor_keeps_one(tmp_path: Path):
+    lock = tmp_path / ".c.lock"
+    assert not is_locked(lock)
+    assert not lock.exists()
+    lock.touch()  # what a builder that was killed leaves
+    assert not is_locked(lock)
+    with only_builder(tmp_path / "c"):
+        assert is_locked(lock)
+    assert not lock.exists()
