@@ -2,13 +2,13 @@
 
 import json
 import logging
-import os
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from tasks.artifact import write_text
+from tasks.artifact.file import flush
 from tasks.sink.metrics import StepMetrics
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Jsonl:
 
     def sync(self) -> None:
         """Waits until every line is on the disk: a checkpoint counts on them."""
-        os.fsync(self._file.fileno())
+        flush(self._file.fileno())
 
     def rewind(self, step: int) -> None:
         """Drops the lines of steps after this one."""

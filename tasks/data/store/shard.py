@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.artifact import Record, file_digest
+from tasks.artifact.file import beside, flush
 from tasks.data.render.tokens import Tokens
 from tasks.data.store.columns import CHECK
 from tasks.data.store.stats import Tally
@@ -136,13 +137,13 @@ def _done_file(folder: Path, pool: str, n: int) -> Path:
 
 
 def _write(path: Path, content: list[bytes]) -> str:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = beside(path, "tmp")
     digest = hashlib.sha256()
     with aside.open("wb") as file:
         for part in content:
             file.write(part)
             digest.update(part)
         file.flush()
-        os.fsync(file.fileno())
+        flush(file.fileno())
     os.replace(aside, path)
     return digest.hexdigest()
