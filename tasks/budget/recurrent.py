@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models.cache import make_prompt_cache
 
 from tasks.graph.graph import Graph
-from tasks.graph.trace import trace
+from tasks.graph.trace import trace_model
 from tasks.model.family import blocks
 
 SHORT = (7, 13)
@@ -91,18 +90,7 @@ _FOUND: dict[int, tuple[Any, Loop | None]] = {}
 
 
 def _forward(model: Any, length: int) -> Graph:
-    before = model.parameters()
-    given: Any = tree_flatten(before)
-    names = [name for name, _ in given]
-
-    def logits(*flat: mx.array) -> list[mx.array]:
-        model.update(tree_unflatten(list(zip(names, flat, strict=True))))
-        return [model(mx.zeros((1, length), mx.int32))]
-
-    try:
-        return trace(logits, *(array for _, array in given))
-    finally:
-        model.update(before)
+    return trace_model(model, lambda: [model(mx.zeros((1, length), mx.int32))])
 
 
 def _made(graph: Graph) -> int:

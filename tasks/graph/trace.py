@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_map
 
 from tasks.graph.custom_functions import FIRST, Marks
 from tasks.graph.fuse import fused
@@ -41,6 +43,44 @@ def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bo
         mx.export_function(records.append, traced, *inputs)
     graph = _spliced(records, marks)
     return fused(graph) if compiled else graph
+
+
+def trace_model(
+    model: nn.Module,
+    compute: Callable[..., Sequence[mx.array]],
+    *trees: Any,
+    parameters: Any = None,
+    compiled: bool = False,
+) -> Graph:
+    """The graph of `compute(*trees)` over a model, which keeps its arrays; nothing is computed.
+
+    Args:
+        model: which `compute` calls; its arrays may be lazy.
+        compute: it may give the model other parameters, and is called once.
+        trees: what it reads beside the model's parameters that is not small.
+        parameters: the tree of those that it reads as they are; None for all.
+        compiled: as for `trace`.
+
+    Example:
+        >>> layer = nn.Linear(3, 2, bias=False)
+        >>> graph = trace_model(layer, lambda x: [layer(x)], mx.zeros((4, 3)))
+        >>> [graph.arrays[at].shape for at in graph.inputs]
+        [(2, 3), (4, 3)]
+    """
+    before: Any = model.parameters()
+    given = [before if parameters is None else parameters, *trees]
+    leaves: Any = tree_flatten(given)
+
+    def traced(*flat: mx.array) -> list[mx.array]:
+        arrays = iter(flat)
+        filled: Any = tree_map(lambda _: next(arrays), given)
+        model.update(filled[0])
+        return list(compute(*filled[1:]))
+
+    try:
+        return trace(traced, *(array for _, array in leaves), compiled=compiled)
+    finally:
+        model.update(before)
 
 
 def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
