@@ -13,6 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from tasks.errors import AdapterError
+from tasks.patch import evaluating
 
 PROBE_FILE = "probe.safetensors"
 COLUMNS = 256
@@ -57,14 +58,10 @@ class Probe:
 
 def record_probe(model: nn.Module, tokens: list[int]) -> Probe:
     """Runs the model in evaluation mode on one row of tokens and records what it says."""
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         probe = lazy_probe(model, mx.array(tokens, mx.int32))
         probe = replace(probe, logits_TC=mx.contiguous(probe.logits_TC))  # a view would keep all logits
         mx.eval(list(probe.arrays().values()))
-    finally:
-        model.train(training)
     return probe
 
 

@@ -12,17 +12,15 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 import numpy as np
 
+from tasks.attention.tiles import MASKED
 from tasks.device.fast_exp import exp
 
-BLOCK = 64
+TILE = 64
 """Queries, and keys, of a tile."""
 
 KEPT = 1024
 """Positions of a segment up to which attention on a CPU keeps its softmax for the backward pass: at most 4 KEPT bytes a
 position and head, so that memory still grows with the row's length."""
-
-MASKED = -1e30
-"""A masked score: finite, so that no difference of two is NaN."""
 
 
 def batched_attention(
@@ -87,12 +85,12 @@ class _Tiles(NamedTuple):
     def cut(self, x: mx.array, side: int) -> mx.array:
         """[heads, L, D] as blocks [heads * n, c, D]."""
         D = x.shape[-1]
-        return x.reshape(-1, D)[self.rows[side]].reshape(-1, BLOCK, D)
+        return x.reshape(-1, D)[self.rows[side]].reshape(-1, TILE, D)
 
     def join(self, x: mx.array, side: int) -> mx.array:
         """Blocks [heads, n, c * D] as [heads, L, D]."""
         heads, n, size = x.shape
-        return x.reshape(heads * n * BLOCK, -1)[self.places[side]].reshape(heads, -1, size // BLOCK)
+        return x.reshape(heads * n * TILE, -1)[self.places[side]].reshape(heads, -1, size // TILE)
 
     def total(self, x: mx.array, side: int) -> mx.array:
         """The sums over tiles [H * T, ...] that share a block: [heads, n, ...], as one product, which is cheap."""
@@ -101,15 +99,15 @@ class _Tiles(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _tiles(lengths: tuple[int, ...], H: int, N: int) -> _Tiles:
-    counts = [-(-length // BLOCK) for length in lengths]
+    counts = [-(-length // TILE) for length in lengths]
     starts, firsts = np.cumsum([0, *lengths]), np.cumsum([0, *counts])
     n, L = int(firsts[-1]), int(starts[-1])
-    places = np.concatenate([np.arange(length) + BLOCK * f for length, f in zip(lengths, firsts[:-1], strict=True)])
+    places = np.concatenate([np.arange(length) + TILE * f for length, f in zip(lengths, firsts[:-1], strict=True)])
     at = np.concatenate([
-        np.minimum(np.arange(BLOCK * count), length - 1) + start
+        np.minimum(np.arange(TILE * count), length - 1) + start
         for count, length, start in zip(counts, lengths, starts[:-1], strict=True)
     ])  # fmt: skip
-    real = np.zeros(n * BLOCK, np.float32)
+    real = np.zeros(n * TILE, np.float32)
     real[places] = 1
     pairs = [(i, j) for a, b in pairwise(firsts.tolist()) for i in range(a, b) for j in range(a, i + 1)]
     query, key = np.array(pairs).T
@@ -127,8 +125,8 @@ def _tiles(lengths: tuple[int, ...], H: int, N: int) -> _Tiles:
     return _Tiles(
         heads=(H, N),
         rows=(over(h, L, at).flatten(), over(k, L, at).flatten()),
-        places=(over(h, n * BLOCK, places).flatten(), over(k, n * BLOCK, places).flatten()),
-        real=mx.array(real.reshape(n, 1, BLOCK)),
+        places=(over(h, n * TILE, places).flatten(), over(k, n * TILE, places).flatten()),
+        real=mx.array(real.reshape(n, 1, TILE)),
         sides=(over(h, n, query), over(h // repeats, n, key)),
         own=over(h, T, np.arange(T)),
         band=mx.array(query),
@@ -142,14 +140,14 @@ def _forward(tiles: _Tiles, scale: float, q: mx.array, k: mx.array, v: mx.array)
     """(output [H, L, E], powers [H, T, keys, queries], inverse normalisers [H, n, 1, queries]; 0 for a filling)."""
     H, (queries, keys) = len(q), tiles.sides
     qs, ks, vs = tiles.cut(q * scale, 0), tiles.cut(k, 1), tiles.cut(v, 1)
-    later = mx.where(mx.tril(mx.ones((BLOCK, BLOCK), mx.bool_), -1), MASKED, 0.0)
+    later = mx.where(mx.tril(mx.ones((TILE, TILE), mx.bool_), -1), MASKED, 0.0)
     masks = mx.stack([mx.zeros_like(later), later])[tiles.diagonal.astype(mx.uint32)]
     s = mx.gather_mm(ks, qs.swapaxes(-1, -2), keys, queries) + masks
     top = s.max(-2)[:, tiles.members].max(2)[:, tiles.band]
     p = exp(s - top[:, :, None])
     inverse = tiles.real / tiles.total(p.sum(-2), 0)[:, :, None]
-    outs = mx.gather_mm(p.reshape(-1, BLOCK, BLOCK).swapaxes(-1, -2), vs, tiles.own, keys)
-    out = tiles.total(outs, 0).reshape(H, -1, BLOCK, v.shape[-1]) * inverse.swapaxes(-1, -2)
+    outs = mx.gather_mm(p.reshape(-1, TILE, TILE).swapaxes(-1, -2), vs, tiles.own, keys)
+    out = tiles.total(outs, 0).reshape(H, -1, TILE, v.shape[-1]) * inverse.swapaxes(-1, -2)
     return [tiles.join(out.flatten(2), 0), p, inverse]
 
 
@@ -167,10 +165,10 @@ def _backward(
     """The gradients of q, k and v."""
     queries, keys = tiles.sides
     qs, ks, vs = tiles.cut(q, 0), tiles.cut(k, 1), tiles.cut(v, 1)
-    do = tiles.cut(cotangent, 0) * inverse.reshape(-1, BLOCK, 1)
+    do = tiles.cut(cotangent, 0) * inverse.reshape(-1, TILE, 1)
     delta = tiles.cut((cotangent * out).sum(-1, keepdims=True), 0).reshape(inverse.shape) * inverse
     ds = p * (mx.gather_mm(vs, do.swapaxes(-1, -2), keys, queries) - delta[:, tiles.band])
-    ds, p = ds.reshape(-1, BLOCK, BLOCK), p.reshape(-1, BLOCK, BLOCK)
+    ds, p = ds.reshape(-1, TILE, TILE), p.reshape(-1, TILE, TILE)
     dq = tiles.total(mx.gather_mm(ds.swapaxes(-1, -2), ks, tiles.own, keys), 0)
     dk = tiles.total(mx.gather_mm(ds, qs, tiles.own, queries), 1)
     dv = tiles.total(mx.gather_mm(p, do, tiles.own, queries), 1)

@@ -4,24 +4,19 @@ The forward keeps the output and the logarithm of each row's normaliser; the bac
 tile at a time (Dao, FlashAttention-2, arXiv:2307.08691). It is plain MLX, so it runs the same on Metal, CUDA and CPU.
 """
 
-import math
 from typing import Any
 
 import mlx.core as mx
 
-from tasks.attention.tiles import Band, Tile, plan, visible
+from tasks.attention.tiles import MASKED, Band, Tile, plan, visible
+from tasks.device.backend import kind
+from tasks.device.fast_exp import power, unit
 
 BLOCK = {"cpu": 128, "gpu": 512}
 """Queries in a block. Small ones waste less at the diagonal; a GPU wants large products."""
 
 BUDGET = {"cpu": 2**20, "gpu": 2**23}
 """Scores of a tile at most, over all rows and heads, unless one block of keys has more: 4 and 32 MiB."""
-
-MASKED = -1e30
-"""A masked score. Finite, so that a tile without a visible key gives no NaN; a later tile's weight takes it to zero."""
-
-LOWEST = -126.0
-"""The least exponent of two on a CPU, where `power` takes eight times as long to find that a result is zero."""
 
 
 def blockwise_attention(
@@ -70,8 +65,7 @@ def blockwise_attention(
     if keys != L or H % N:
         raise ValueError(f"queries {q_BHLD.shape}, keys {k_BNLD.shape}; want as many keys, and heads a multiple")
     reach = L if window is None else min(window, L)
-    device = "cpu" if mx.default_device() == mx.cpu else "gpu"
-    bands = plan(L, BLOCK[device] if block is None else block, reach, BUDGET[device] // (B * H))
+    bands = plan(L, BLOCK[kind()] if block is None else block, reach, BUDGET[kind()] // (B * H))
     inner = _Tiles(scale, cap, reach, segments, picked, H // N)
     given = [q_BHLD, k_BNLD, v_BNLE] + ([] if sinks is None else [sinks])
     function: Any = mx.custom_function(lambda *arrays: _forward(inner, bands, *arrays))
@@ -87,8 +81,7 @@ class _Tiles:
     """The scores of a tile, and what turns them into what may be seen. Heads are grouped by the key head they read.
 
     Attributes:
-        unit: what scores are counted in: 1 for powers of e; log2 e for powers of 2 on MLX's CPU backend, where they
-            take a third of the time (3 against 10 ns each).
+        unit: what scores are counted in, so that `power` is the cheapest of the device.
         counted: what queries are multiplied by so that scores come in units; capped ones get there later.
     """
 
@@ -103,7 +96,7 @@ class _Tiles:
     ) -> None:
         self.scale, self.cap, self.reach, self.repeats = scale, cap, reach, repeats
         self.segments_BL, self.picked_BLK = segments_BL, picked_BLK
-        self.unit = math.log2(math.e) if mx.default_device() == mx.cpu else 1.0
+        self.unit = unit()
         self.counted = self.unit if cap is None else 1.0
 
     def group(self, x_BHLD: mx.array, band: Band) -> mx.array:
@@ -145,10 +138,6 @@ class _Tiles:
             s = s.reshape(B, N, rows, keys)
         return s, slope
 
-    def power(self, x: mx.array) -> mx.array:
-        """e**x, or 2**x where that is the unit."""
-        return mx.exp(x) if self.unit == 1.0 else mx.power(2.0, mx.maximum(x, LOWEST))
-
 
 def _forward(inner: _Tiles, bands: list[Band], q: mx.array, k: mx.array, v: mx.array, *sinks: mx.array) -> list[Any]:
     """(output [B, H, L, E], log-normalisers [B, H, L, 1] float32, in units)."""
@@ -164,10 +153,10 @@ def _forward(inner: _Tiles, bands: list[Band], q: mx.array, k: mx.array, v: mx.a
             top = s.max(-1, keepdims=True)
             if state is not None:
                 top = mx.maximum(top, state[1])
-            p = inner.power(s - top)
+            p = power(s - top)
             out, total = p @ v[:, :, keys], p.sum(-1, keepdims=True)
             if state is not None:
-                fade = inner.power(state[1] - top)
+                fade = power(state[1] - top)
                 out, total = out + fade * state[0], total + fade * state[2]
             state = (out, top, total)
             qi, k, v = mx.depends([qi, k, v], [out, total])  # or the scheduler starts every tile before it ends one
@@ -176,8 +165,8 @@ def _forward(inner: _Tiles, bands: list[Band], q: mx.array, k: mx.array, v: mx.a
         if sinks:
             sink = inner.unit * sinks[0].astype(mx.float32)[:, None, None]
             high = mx.maximum(lse, sink)
-            both = high + inner.unit * mx.log(inner.power(lse - high) + inner.power(sink - high))
-            out, lse = out * inner.power(lse - both), both
+            both = high + inner.unit * mx.log(power(lse - high) + power(sink - high))
+            out, lse = out * power(lse - both), both
         outs.append(out.astype(dtype))
         lses.append(lse)
     return [mx.concatenate(outs, axis=2), mx.concatenate(lses, axis=2)]
@@ -209,7 +198,7 @@ def _backward(
         for tile in band.tiles:
             keys = slice(tile.start, tile.stop)
             s, slope = inner.scores(qi, k[:, :, keys], band, tile, picks)
-            p = inner.power(s - norm)
+            p = power(s - norm)
             ds = p * (do @ v[:, :, keys].swapaxes(-1, -2) - delta)
             ds = ds if slope is None else ds * slope
             part = ds @ k[:, :, keys]
@@ -226,6 +215,6 @@ def _backward(
     dk_BNLD, dv_BNLE = (mx.concatenate(sums, axis=3).swapaxes(-1, -2) for sums in (dk, dv))
     grads = [mx.concatenate(dq, axis=2), dk_BNLD / inner.counted, dv_BNLE]
     if sinks:
-        weight = inner.power(inner.unit * sinks[0].astype(mx.float32)[:, None, None] - lse)
+        weight = power(inner.unit * sinks[0].astype(mx.float32)[:, None, None] - lse)
         grads.append(-(weight * delta_BHL1).sum((0, 2, 3)))
     return [grad.astype(dtype) for grad, dtype in zip(grads, dtypes, strict=True)]

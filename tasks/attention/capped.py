@@ -11,7 +11,7 @@ from mlx_lm.models import gemma2
 
 from tasks.attention.blockwise import blockwise_attention
 from tasks.attention.packed_cache import PackedCache
-from tasks.patch.classes import other_class
+from tasks.patch import other_class
 
 
 @contextmanager

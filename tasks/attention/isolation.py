@@ -17,6 +17,7 @@ from tasks.attention.method import Way
 from tasks.attention.packed_cache import PackedCache, alone_cache, packed_cache
 from tasks.attention.picked import fewer_picks, indexers
 from tasks.attention.routing import segment_attention
+from tasks.patch import evaluating
 
 LENGTHS = (9, 21, 14, 9, 12, 10)
 """Of the probe's segments. Above 8, which Metal's fused attention treats differently."""
@@ -67,20 +68,15 @@ def honours_alone(model: nn.Module, vocab_size: int) -> bool:
 
 def _asked(model: nn.Module, question: Callable[[], bool]) -> bool:
     """The answer of a model in evaluation mode, its attention routed; False if it raises anything."""
-    training = [module for _, module in model.named_modules() if module.training]
-    model.eval()
-    try:
-        with segment_attention(model):
+    with evaluating(model), segment_attention(model):
+        try:
             answer = question()
             if answer and indexers(model):
                 with fewer_picks(model, PICKS):
                     answer = question()
             return answer
-    except Exception:  # an exotic model may fail in any way; all mean the same: leave its attention alone
-        return False
-    finally:
-        for module in training:
-            module._training = True
+        except Exception:  # an exotic model may fail in any way; all mean the same: leave its attention alone
+            return False
 
 
 def _same_alone(model: Any, vocab_size: int) -> bool:

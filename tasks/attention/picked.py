@@ -5,7 +5,7 @@ its keys picked, and is latent attention like any other.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache as memoize
 from typing import Any
 
@@ -15,7 +15,8 @@ from mlx_lm.models.deepseek_v32 import Indexer
 
 from tasks.attention.packed_cache import PackedCache
 from tasks.attention.tiles import Band, Tile, visible
-from tasks.patch.classes import other_class
+from tasks.device.backend import kind
+from tasks.patch import other_class, wrapped
 
 BUDGET = {"cpu": 2**20, "gpu": 2**24}
 """Scores at a time, over all rows and heads of the indexer: 4 and 64 MiB in float32."""
@@ -36,15 +37,10 @@ def picked_keys(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def fewer_picks(model: nn.Module, count: int) -> Iterator[None]:
     """Within the block indexers pick at most `count` keys, so that a short row shows what they do in a long one."""
-    found: list[Any] = indexers(model)
-    before = [indexer.index_topk for indexer in found]
-    try:
-        for indexer in found:
-            indexer.index_topk = min(count, indexer.index_topk)
+    with ExitStack() as stack:
+        for indexer in indexers(model):
+            stack.enter_context(wrapped(indexer, "index_topk", lambda picks: min(count, picks)))
         yield
-    finally:
-        for indexer, picks in zip(found, before, strict=True):
-            indexer.index_topk = picks
 
 
 def indexers(model: nn.Module) -> list[nn.Module]:
@@ -75,8 +71,7 @@ def _picks(self: Any, x: mx.array, qr: mx.array, cache: PackedCache) -> mx.array
     k = self.k_norm(self.wk(x)).reshape(B, 1, L, self.head_dim)
     q, k = self.rope(q, offset=cache.offset), self.rope(k, offset=cache.offset)
     weights = (self.weights_proj(x) * (self.n_heads**-0.5 * self.softmax_scale)).swapaxes(-1, -2)[..., None]
-    device = "cpu" if mx.default_device() == mx.cpu else "gpu"
-    size = max(1, BUDGET[device] // (B * self.n_heads * L))
+    size = max(1, BUDGET[kind()] // (B * self.n_heads * L))
     picks: list[mx.array] = []
     for start in range(0, L, size):
         band = Band(start, min(start + size, L), ())

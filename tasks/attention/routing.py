@@ -25,11 +25,10 @@ from tasks.attention.packed_cache import PackedCache, SegmentMask
 from tasks.attention.per_segment import split_attention
 from tasks.attention.picked import picked_keys
 from tasks.device.backend import backend
+from tasks.patch import wrapped
 
 NAME = "scaled_dot_product_attention"
 DELTA = "gated_delta_update"
-
-_held: dict[tuple[ModuleType, str], tuple[int, Callable[..., Any]]] = {}
 
 
 @contextmanager
@@ -56,8 +55,7 @@ def segment_attention(model: nn.Module) -> Iterator[None]:
         stack.enter_context(picked_keys(model))
         for name, routed in ((NAME, _routed), (DELTA, _chunked)):
             for module in attention_modules(model, name):
-                _take(module, name, routed)
-                stack.callback(_give_back, module, name)
+                stack.enter_context(wrapped(module, name, routed))
         yield
 
 
@@ -66,21 +64,6 @@ def attention_modules(model: nn.Module, called: str = NAME) -> list[ModuleType]:
     classes = {cls for _, module in model.named_modules() for cls in type(module).__mro__}
     names = sorted({cls.__module__ for cls in classes})
     return [module for name in names if (module := sys.modules.get(name)) and callable(getattr(module, called, None))]
-
-
-def _take(module: ModuleType, name: str, routed: Callable[..., Any]) -> None:
-    count, stock = _held.get((module, name), (0, getattr(module, name)))
-    _held[module, name] = count + 1, stock
-    if count == 0:
-        setattr(module, name, routed(stock))
-
-
-def _give_back(module: ModuleType, name: str) -> None:
-    count, stock = _held.pop((module, name))
-    if count == 1:
-        setattr(module, name, stock)
-    else:
-        _held[module, name] = count - 1, stock
 
 
 def _routed(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import mlx.core as mx
 
+MASKED = -1e30
+"""A masked score. Finite, so that a tile without a visible key gives no NaN; a later tile's weight takes it to zero."""
+
 
 class Tile(NamedTuple):
     """Keys `start` to `stop` (exclusive), for one block of queries; `partial` when some pair is masked."""

@@ -13,6 +13,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from tasks.budget.peak import held
 from tasks.budget.recurrent import loop_of
+from tasks.patch import replaced
 from tasks.score.answers import AT_ONCE, PROMPTS
 from tasks.step.update import named
 
@@ -80,7 +81,7 @@ class _State:
         state: Any = tree_flatten([cache.state for cache in one])
         grown = {n: mx.zeros((rows, *a.shape[1:]), a.dtype) for n, a in state if isinstance(a, mx.array)}
         self._state = [(name, grown.get(name, a)) for name, a in state]
-        self.arrays = {name.replace(".", "/"): array for name, array in grown.items() if array.ndim > 1}
+        self.arrays = {name: array for name, array in grown.items() if array.ndim > 1}
 
     @property
     def nbytes(self) -> int:
@@ -89,7 +90,7 @@ class _State:
 
     def fill(self, caches: list[Any], given: dict[str, mx.array]) -> list[Any]:
         """Puts arrays of these shapes into caches."""
-        state: Any = tree_unflatten([(name, given.get(name.replace(".", "/"), a)) for name, a in self._state])
+        state: Any = tree_unflatten([(name, given.get(name, a)) for name, a in self._state])
         for cache, told in zip(caches, state, strict=True):
             cache.state = told
         return caches
@@ -139,9 +140,5 @@ def _arrays(caches: list[Any]) -> list[mx.array]:
 @contextmanager
 def _unevaluated() -> Iterator[None]:
     """Lets mlx-lm build its graphs without computing them."""
-    before = mx.eval
-    mx.eval = lambda *_: None  # type: ignore[assignment]
-    try:
+    with replaced(mx, "eval", lambda *_: None):
         yield
-    finally:
-        mx.eval = before

@@ -5,14 +5,14 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
 
 from tasks.budget.parts import UNTOLD
 from tasks.device.backend import backend
 from tasks.graph.graph import Graph, Op
 from tasks.graph.queue import queue_of
 from tasks.graph.replay import replay
-from tasks.graph.trace import trace
+from tasks.graph.trace import trace_model
+from tasks.patch import evaluating
 from tasks.step.update import named
 
 
@@ -32,26 +32,11 @@ def held(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], arrays:
         >>> held(layer, lambda x: [layer(x)], mx.zeros((64, 64))) == 3 * 64 * 64 * 4
         True
     """
-    before: Any = model.parameters()
-    given: Any = tree_flatten([before, arrays])
-    names = [name for name, _ in given]
-
-    def traced(*flat: mx.array) -> list[mx.array]:
-        filled = tree_unflatten(list(zip(names, flat, strict=True)))
-        model.update(filled[0])  # type: ignore[index]
-        return list(compute(filled[1] if len(filled) > 1 else arrays))  # type: ignore[index]
-
-    training = [module for _, module in model.named_modules() if module.training]
-    model.eval()
-    try:
-        graph = _cast_anew(trace(traced, *(array for _, array in given)))
-        made = replay(graph, queue_of(backend())).nbytes
-    finally:
-        model.update(before)
-        for module in training:
-            module._training = True
-    own = {id(array): array.nbytes for array in (*named(before).values(), *named([arrays]).values())}
-    return sum(own.values()) + int(made * (1 + UNTOLD.get(backend(), 0)))
+    with evaluating(model):
+        graph = _cast_anew(trace_model(model, compute, arrays))
+    made = replay(graph, queue_of(backend())).nbytes
+    known = {id(array): array.nbytes for array in named([model.parameters(), arrays]).values()}
+    return sum(known.values()) + int(made * (1 + UNTOLD.get(backend(), 0)))
 
 
 def _cast_anew(graph: Graph) -> Graph:

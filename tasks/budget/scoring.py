@@ -15,7 +15,7 @@ from tasks.budget.training import builds_alone
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.score.held_out_loss import CHUNK, SCORED
-from tasks.step.forward import Forward, own_ways
+from tasks.step.forward import Forward, training_kernels
 
 
 def scoring(
@@ -50,7 +50,7 @@ def _held(model: nn.Module, forward: Forward, arrays: dict[str, Any]) -> int:
     boundaries = {name: array for name, array in arrays.items() if name == "boundaries"}
 
     def total(batch: dict[str, Any]) -> list[mx.array]:
-        with own_ways(model):
+        with training_kernels(model):
             return list(forward({**batch, **boundaries}, backward=False))
 
     return held(model, total, {name: array for name, array in arrays.items() if name not in boundaries})

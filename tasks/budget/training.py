@@ -18,7 +18,7 @@ from tasks.device.backend import backend
 from tasks.graph.graph import Graph
 from tasks.graph.queue import queue_of
 from tasks.graph.replay import replay
-from tasks.graph.trace import trace
+from tasks.graph.trace import trace_model
 from tasks.model.dense import dense_base
 from tasks.model.family import blocks, model_type, projections
 from tasks.model.head import Head, find_head, vocabulary
@@ -97,12 +97,12 @@ def builds_alone(model: nn.Module) -> bool:
     """
     any_model: Any = model
     dtype, ids = compute_dtype(model), mx.zeros((1, ALONE), mx.int32)
-    try:
-        with segment_attention(model):
+    with segment_attention(model):
+        try:
             for way in ("causal", "blockwise"):
                 any_model(ids, cache=alone_cache(model, ALONE, dtype, way=way))
-    except Exception:  # an exotic model may fail in any way; all mean the same
-        return False
+        except Exception:  # an exotic model may fail in any way; all mean the same
+            return False
     return True
 
 
@@ -155,22 +155,15 @@ def step_graph(
     forward = unproven(model, recipe, usual, head)
     update = Update(forward, recipe.optim, checkpoint=recipe.memory.checkpoint)
     masters: Any = model.trainable_parameters()
-    before: Any = model.parameters()
-    frozen = {name: array for name, array in named(before).items() if name not in named(masters)}
+    frozen = tree_unflatten([(name, a) for name, a in named(model.parameters()).items() if name not in named(masters)])
     batches = [forward.arrays(batch) for batch in window]
     arrays = [{name: array for name, array in batch.items() if name != "boundaries"} for batch in batches]
-    given: Any = tree_flatten([frozen, _joined(masters), update.start(masters), arrays, mx.random.key(0)])
-    names = [name for name, _ in given]
 
-    def step(*flat: mx.array) -> list[mx.array]:
-        frozen, vector, state, arrays, key = tree_unflatten(list(zip(names, flat, strict=True)))  # type: ignore[misc]
-        model.update(tree_unflatten(list(frozen.items())))
+    def step(vector: mx.array, state: Any, arrays: list[dict[str, mx.array]], key: mx.array) -> list[mx.array]:
         update._held = masters, vector  # as after a step
-        window = [{**batch, **own} for batch, own in zip(batches, arrays, strict=True)]
-        done: Any = tree_flatten(list(update(masters, state, window, key, 1e-3)))
-        return [array for _, array in done]
+        window = [{**batch, **traced} for batch, traced in zip(batches, arrays, strict=True)]
+        updated: Any = tree_flatten(list(update(masters, state, window, key, 1e-3)))
+        return [array for _, array in updated]
 
-    try:
-        return trace(step, *(array for _, array in given), compiled=is_compiled(recipe.train))
-    finally:
-        model.update(before)
+    trees = _joined(masters), update.start(masters), arrays, mx.random.key(0)
+    return trace_model(model, step, *trees, parameters=frozen, compiled=is_compiled(recipe.train))

@@ -11,6 +11,7 @@ from mlx.utils import tree_unflatten
 from tasks.adapter import adapter_parameters
 from tasks.check.subject import Finding, Subject
 from tasks.grad import adjoint_gap
+from tasks.patch import replaced, uncompiled, wrapped
 
 TOKENS = 16
 """A short row: the identity holds at any length, and forward mode keeps every layer's tangents."""
@@ -51,28 +52,19 @@ def check(subject: Subject) -> Finding:
 @contextmanager
 def in_float32() -> Iterator[None]:
     """Lets embeddings give float32: what follows takes that type, since MLX promotes the weights it is met by."""
-    kinds: list[Any] = [nn.Embedding, nn.QuantizedEmbedding]
-    before = [kind.__call__ for kind in kinds]
-    for kind, call in zip(kinds, before, strict=True):
-        kind.__call__ = lambda self, x, call=call: call(self, x).astype(mx.float32)
-    try:
+    with wrapped(nn.Embedding, "__call__", _cast), wrapped(nn.QuantizedEmbedding, "__call__", _cast):
         yield
-    finally:
-        for kind, call in zip(kinds, before, strict=True):
-            kind.__call__ = call
+
+
+def _cast(call: Callable[..., mx.array]) -> Callable[..., mx.array]:
+    return lambda self, x: call(self, x).astype(mx.float32)
 
 
 @contextmanager
 def _choosing(choose: Callable[..., mx.array]) -> Iterator[None]:
     """Lets `choose` take the place of `mx.argpartition`, by which mlx-lm's routers choose experts."""
-    before: Any = mx.argpartition
-    mx.disable_compile()  # a compiled router would keep for ever what it was traced with
-    mx.argpartition = choose
-    try:
+    with uncompiled(), replaced(mx, "argpartition", choose):  # compiled, a router would keep what it was traced with
         yield
-    finally:
-        mx.argpartition = before
-        mx.enable_compile()
 
 
 def _chosen_experts(run: Callable[[], mx.array]) -> list[mx.array]:

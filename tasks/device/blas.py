@@ -11,7 +11,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ CPUINFO = Path("/proc/cpuinfo")
 WIDE = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 """What a processor must have for OpenBLAS's AVX-512 kernels, which it names after Intel's SkylakeX."""
 
+REFERENCE = "MLX's own reference BLAS"
+
 _problem: str | None = None
 
 
@@ -30,7 +32,7 @@ def load_blas() -> str | None:
     """Loads the first BLAS found in front of MLX's own and returns its file name; None where there is none.
 
     `GRAFTLINE_BLAS` names a library file, or `none` to keep the reference BLAS. Must run before `mlx.core` is
-    imported; importing `tasks` does it. A named one that cannot be used is told by `blas_problem`.
+    imported; importing `tasks` does it. `blas_problem` says why a named one cannot be used.
     """
     global _problem
     _problem = None
@@ -99,7 +101,7 @@ def _wide_kernels() -> Iterator[None]:
     """OpenBLAS that is loaded inside takes its AVX-512 kernels on an AMD processor that has what they need.
 
     Versions older than the processor do not know it, and take those of 2013: a small model's step was an eighth slower
-    by them (0.3.21 on Zen 5). Who has set OPENBLAS_CORETYPE is left alone.
+    by them (0.3.21 on Zen 5). An OPENBLAS_CORETYPE that is set is left alone.
     """
     if "OPENBLAS_CORETYPE" in os.environ or not _wide_amd():
         yield
@@ -113,8 +115,8 @@ def _wide_kernels() -> Iterator[None]:
 
 def _wide_amd() -> bool:
     try:
-        with CPUINFO.open(encoding="utf-8") as told:
-            first = told.read(4096).split()  # the first core's; a large machine's file is long
+        with CPUINFO.open(encoding="utf-8") as cpuinfo:
+            first = cpuinfo.read(4096).split()  # the first core's; a large machine's file is long
     except OSError:
         return False
     return "AuthenticAMD" in first and set(WIDE) <= set(first)
@@ -135,10 +137,24 @@ def device() -> str:
     import mlx.core as mx
 
     from tasks import BLAS
+    from tasks.device.backend import kind
 
-    kind = "gpu" if mx.default_device() == mx.gpu else "cpu"
     name = mx.device_info().get("device_name", "")
-    if kind == "gpu" or sys.platform == "darwin":
-        return f"{kind} ({name})"
-    blas = BLAS or "MLX's own reference BLAS; installing OpenBLAS makes it several times faster"
-    return f"cpu ({name}, {blas})"
+    if kind() == "gpu" or sys.platform == "darwin":
+        return f"{kind()} ({name})"
+    return f"cpu ({name}, {BLAS or f'{REFERENCE}; {_remedy()}'})"
+
+
+def _remedy() -> str:
+    """How to get a fast BLAS where MLX's own is in use."""
+    chosen = os.environ.get("GRAFTLINE_BLAS")
+    if chosen == "none":
+        return "GRAFTLINE_BLAS=none keeps it"
+    for name in [chosen] if chosen else _candidates():
+        with suppress(OSError):
+            if hasattr(
+                ctypes.CDLL(name), "cblas_sgemm"
+            ):  # its symbols stay its own: it would be too late to share them
+                library = "OpenBLAS" if "openblas" in name else "MKL" if "mkl" in name else name
+                return f"{library} is here, but mlx was imported first: import tasks before mlx"
+    return "installing OpenBLAS makes it several times faster"

@@ -6,8 +6,10 @@ from typing import Any
 
 import mlx.core as mx
 
+from tasks.device.backend import kind
+
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where Linux tells a container's limit, version 2 and version 1."""
+"""Where Linux reports a container's limit, version 2 and version 1."""
 
 
 def device_memory() -> int:
@@ -21,10 +23,10 @@ def device_memory() -> int:
         True
     """
     info: dict[str, Any] = mx.device_info()
-    if mx.default_device() == mx.gpu:
-        found = info.get("max_recommended_working_set_size") or info.get("total_memory") or info.get("memory_size")
-        if found:
-            return int(found)
+    if kind() == "gpu":
+        size = info.get("max_recommended_working_set_size") or info.get("total_memory") or info.get("memory_size")
+        if size:
+            return int(size)
     return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *map(_limit, CGROUPS))
 
 

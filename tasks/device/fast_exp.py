@@ -4,8 +4,25 @@ import math
 
 import mlx.core as mx
 
+from tasks.device.backend import kind
+
 LOWEST = -126.0
 """The least exponent of two: `power` takes eight times as long to find that a result is zero."""
+
+
+def unit() -> float:
+    """What exponents are best counted in: 1 for powers of e; log2 e for powers of two, on a CPU."""
+    return math.log2(math.e) if kind() == "cpu" else 1.0
+
+
+def power(x: mx.array) -> mx.array:
+    """e**(x / unit()) in float32; on a CPU 2**x, 1e-38 below -126.
+
+    Example:
+        >>> power(unit() * mx.array([0.0, 1.0])).tolist()
+        [1.0, 2.7182817459106445]
+    """
+    return mx.power(2.0, mx.maximum(x, LOWEST)) if kind() == "cpu" else mx.exp(x)
 
 
 def exp(x: mx.array) -> mx.array:
@@ -15,4 +32,4 @@ def exp(x: mx.array) -> mx.array:
         >>> exp(mx.array([0.0, 1.0, -1e30])).tolist()
         [1.0, 2.7182817459106445, 1.1754943508222875e-38]
     """
-    return mx.exp(x) if mx.default_device() == mx.gpu else mx.power(2.0, mx.maximum(x * math.log2(math.e), LOWEST))
+    return power(x * unit()) if kind() == "cpu" else mx.exp(x)

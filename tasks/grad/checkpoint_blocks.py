@@ -14,6 +14,7 @@ from typing import Any
 import mlx.nn as nn
 
 from tasks.grad.checkpoint import checkpoint
+from tasks.patch import other_class
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def checkpoint_blocks(blocks: Iterable[nn.Module], every: int = 1) -> Iterator[N
     block with its gradient, as later blocks read it (gemma3n).
 
     Args:
-        blocks: e.g. `model.layers`. One that is checkpointed already is left to whoever did it.
+        blocks: e.g. `model.layers`. One that is checkpointed already does not recompute twice.
         every: which ones: 1 all, 2 the first, third, fifth ... of them.
 
     Raises:
@@ -50,16 +51,8 @@ def checkpoint_blocks(blocks: Iterable[nn.Module], every: int = 1) -> Iterator[N
     for block in chosen:
         if not isinstance(block, nn.Module):
             raise TypeError(f"a block is a {type(block).__name__}; only modules can be checkpointed")
-    swapped: list[tuple[nn.Module, type[nn.Module]]] = []
-    try:
-        for block in chosen:
-            if not is_checkpointed(block):
-                swapped.append((block, type(block)))
-                object.__setattr__(block, "__class__", _checkpointed(type(block)))
+    with other_class(chosen, _checkpointed):
         yield
-    finally:
-        for block, before in swapped:
-            object.__setattr__(block, "__class__", before)
 
 
 def is_checkpointed(block: nn.Module) -> bool:

@@ -1,10 +1,13 @@
 """What stands for those operations of MLX that an export cannot tell, while a graph is traced."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import mlx.core as mx
+
+from tasks.device.backend import backend
+from tasks.patch import replaced
 
 Call = Callable[[Callable[..., Any], Callable[..., Any], tuple[mx.array, ...]], Any]
 
@@ -96,18 +99,11 @@ def stand_ins(call: Call) -> Iterator[None]:
     def vjp(fn: Callable[..., Any], primals: list[mx.array], cotangents: list[mx.array]) -> Any:
         return inner(fn, [mx.depends([x], [x])[0] for x in primals], cotangents)  # stands for MLX's own copy of each
 
-    own = {"custom_function": Custom, "argsort": argsort, "gather_mm": gather_mm, "vjp": vjp}
-    swaps = [(mx, name, stand_in) for name, stand_in in own.items()]
-    if mx.default_device() == mx.gpu:
+    swaps = {(mx, "custom_function"): Custom, (mx, "argsort"): argsort, (mx, "gather_mm"): gather_mm, (mx, "vjp"): vjp}
+    if backend() != "cpu":
         fast = {"scaled_dot_product_attention": fused, "cross_entropy": cross_entropy}
-        swaps += [
-            (mx.fast, name, stand_in) for name, stand_in in {**fast, "gated_delta_update": gated_delta_update}.items()
-        ]
-    before = [(place, name, getattr(place, name)) for place, name, _ in swaps]
-    try:
-        for place, name, stand_in in swaps:
-            setattr(place, name, stand_in)
+        swaps |= {(mx.fast, name): call for name, call in {**fast, "gated_delta_update": gated_delta_update}.items()}
+    with ExitStack() as stack:
+        for (place, name), stand_in in swaps.items():
+            stack.enter_context(replaced(place, name, stand_in))
         yield
-    finally:
-        for place, name, stock in before:
-            setattr(place, name, stock)

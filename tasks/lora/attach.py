@@ -1,7 +1,7 @@
 """Attaching LoRA to a frozen model: which projections, wrapped from one seed, in one deterministic order."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -9,6 +9,7 @@ from mlx.utils import tree_unflatten
 
 from tasks.lora.layers import LoRALinear, LoRASwitchLinear, wrap
 from tasks.model.family import blocks, projections
+from tasks.patch import original, replaced
 
 
 def attach(
@@ -76,14 +77,11 @@ def unscaled(model: nn.Module) -> Iterator[dict[str, float]]:
         >>> model.layers[0].scale
         3.0
     """
-    scales = {name: (layer, layer.scale) for name, layer in adapted_layers(model).items()}
-    try:
-        for layer, _ in scales.values():
-            layer.scale = 1.0
-        yield {f"{name}.lora_b": scale for name, (_, scale) in scales.items()}
-    finally:
-        for layer, scale in scales.values():
-            layer.scale = scale
+    layers = adapted_layers(model)
+    with ExitStack() as stack:
+        for layer in layers.values():
+            stack.enter_context(replaced(layer, "scale", 1.0))
+        yield {f"{name}.lora_b": original(layer, "scale") for name, layer in layers.items()}
 
 
 def draw_dropout(model: nn.Module, key: mx.array) -> None:

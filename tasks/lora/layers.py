@@ -14,7 +14,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
-from tasks.model.activations import made_of, same
+from tasks.model.activations import identity, made_of
 
 
 class LoRALinear(nn.Module):
@@ -115,12 +115,12 @@ def _fused(linear: nn.Module, source: Callable[..., mx.array]) -> Any:
     def backward(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
         (*inputs, a, b), dy_NE, t_NR = primals, cotangents[0], outputs[1]
         dt_NR = dy_NE.astype(b.dtype) @ b.T
-        x_ND = inputs[0] if source is same else source(*mx.depends(inputs, [dy_NE]))
+        x_ND = inputs[0] if source is identity else source(*mx.depends(inputs, [dy_NE]))
         dx_ND = mx.vjp(linear, [x_ND], [dy_NE])[1][0]
         da, db = x_ND.T @ dt_NR, t_NR.T @ dy_NE.astype(b.dtype)
         # Or MLX leaves da and db to the end, x and dy held.
         dx_ND = mx.depends([mx.addmm(dx_ND, dt_NR, a.T)], [da, db])[0]
-        return [*([dx_ND] if source is same else mx.vjp(source, inputs, [dx_ND])[1]), da, db]
+        return [*([dx_ND] if source is identity else mx.vjp(source, inputs, [dx_ND])[1]), da, db]
 
     return function
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from tasks.device.backend import kind
 from tasks.device.fast_exp import exp
 
 
@@ -39,7 +40,7 @@ def token_cross_entropy(
         [0.6931471824645996, 100.0]
     """
     check_targets(logits, targets)
-    if label_smoothing == 0 and z_loss == 0 and mx.default_device() == mx.gpu:
+    if label_smoothing == 0 and z_loss == 0 and kind() == "gpu":
         return mx.fast.cross_entropy(logits, targets)
     logits = logits.astype(mx.float32)
     lse = log_normalizer(logits)

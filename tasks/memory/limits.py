@@ -12,6 +12,7 @@ import mlx.core as mx
 from pydantic import BeforeValidator, Field
 
 from tasks.artifact import Record
+from tasks.device.backend import backend
 from tasks.device.capacity import device_memory
 from tasks.errors import ConfigError
 
@@ -111,7 +112,7 @@ def limits(memory: Memory) -> Iterator[None]:
 
 
 def _wired_gb(memory: Memory) -> float | None:
-    if memory.wired_gb is None or not mx.metal.is_available():
+    if memory.wired_gb is None or backend() != "metal":
         return None
     most = int(mx.device_info()["max_recommended_working_set_size"])
     if memory.wired_gb * GB > most:

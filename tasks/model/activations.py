@@ -6,14 +6,16 @@ of the MLP, a fifth of what a block of Qwen3-0.6B keeps. A compiled step makes t
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models import activations
 
+from tasks.device.backend import kind
 from tasks.model.swiglu import cpu_swiglu, gpu_swiglu
+from tasks.patch import original, replaced, wrapped
 
 Function = Callable[..., mx.array]
 
@@ -27,7 +29,6 @@ class Made(NamedTuple):
 
 ALONE = ("silu", "gelu", "gelu_approx")
 """Functions of one array in `mlx.nn`, which models call by that name."""
-_latest: tuple[mx.array, Made] | None = None  # the last gated unit's output; models hand it to their next projection
 
 
 @contextmanager
@@ -49,23 +50,15 @@ def own_activations(device: Literal["cpu", "gpu"] | None = None) -> Iterator[Non
         >>> nn.silu is before
         True
     """
-    cpu = mx.default_device() == mx.cpu if device is None else device == "cpu"
-    gated, own = activations.swiglu, cpu_swiglu if cpu else _noted
-    places = [m for name, m in list(sys.modules.items()) if name.startswith("mlx_lm.models.")]
-    swaps: list[tuple[Any, str, Function, Function]] = [
-        (module, "swiglu", gated, own) for module in places if getattr(module, "swiglu", None) is gated
-    ]
-    if not cpu:
-        swaps += [(nn, name, getattr(nn, name), _recomputed(getattr(nn, name))) for name in ALONE]
-    global _latest
-    try:
-        for place, name, _, ours in swaps:
-            setattr(place, name, ours)
+    cpu = kind() == "cpu" if device is None else device == "cpu"
+    gated, ours = original(activations, "swiglu"), cpu_swiglu if cpu else _Noted()
+    with ExitStack() as stack:
+        for module in [m for name, m in sys.modules.items() if name.startswith("mlx_lm.models.")]:
+            if hasattr(module, "swiglu") and original(module, "swiglu") is gated:
+                stack.enter_context(replaced(module, "swiglu", ours))
+        for name in () if cpu else ALONE:
+            stack.enter_context(wrapped(nn, name, _recomputed))
         yield
-    finally:
-        _latest = None
-        for place, name, stock, _ in swaps:
-            setattr(place, name, stock)
 
 
 def made_of(x: mx.array) -> Made:
@@ -76,21 +69,29 @@ def made_of(x: mx.array) -> Made:
         >>> made.function(*made.inputs).item()
         2.0
     """
-    if _latest is not None and _latest[0] is x:
-        return _latest[1]
-    return Made(same, (x,))
+    latest = getattr(activations.swiglu, "latest", None)
+    return latest[1] if latest is not None and latest[0] is x else Made(identity, (x,))
 
 
-def same(x: mx.array) -> mx.array:
-    """x."""
+def identity(x: mx.array) -> mx.array:
+    """Returns its argument."""
     return x
 
 
-def _noted(gate: mx.array, x: mx.array) -> mx.array:
-    global _latest
-    made = gpu_swiglu(gate, x)
-    _latest = made, Made(gpu_swiglu, (gate, x))
-    return made
+class _Noted:
+    """The gated unit of a GPU, which notes what it made last: models hand it to their next projection.
+
+    Attributes:
+        latest: its last output, and what that was made of.
+    """
+
+    def __init__(self) -> None:
+        self.latest: tuple[mx.array, Made] | None = None
+
+    def __call__(self, gate: mx.array, x: mx.array) -> mx.array:
+        output = gpu_swiglu(gate, x)
+        self.latest = output, Made(gpu_swiglu, (gate, x))
+        return output
 
 
 def _recomputed(stock: Function) -> Function:

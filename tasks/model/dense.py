@@ -4,15 +4,17 @@ The values do not change: each weight is what its packed form stands for, in the
 times the memory of a 4-bit base, so it is for where that is to be had; tasks/model/unpacked.py unpacks for each use.
 """
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import reduce
 from typing import Any, Literal
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+from tasks.device.capacity import device_memory
+from tasks.patch import replaced
 
 QUANTIZED = (nn.QuantizedLinear, nn.QuantizedEmbedding, QuantizedSwitchLinear)
 SHARE = 0.4
@@ -39,15 +41,14 @@ def dense_base(model: nn.Module, base: Literal["quantized", "dequantized", "auto
         'QuantizedLinear'
     """
     packed: dict[str, Any] = {name: module for name, module in model.named_modules() if isinstance(module, QUANTIZED)}
-    if base == "quantized" or (base == "auto" and dense_bytes(packed.values()) > SHARE * memory_bytes()):
+    if base == "quantized" or (base == "auto" and dense_bytes(packed.values()) > SHARE * device_memory()):
         packed = {}
-    try:
-        for name, module in packed.items():
-            _put(model, name, dense(module))
+    with ExitStack() as stack:
+        for path, module in packed.items():
+            *parents, last = map(_key, path.split("."))
+            host = reduce(lambda at, key: at[key] if isinstance(key, int) else getattr(at, key), parents, model)
+            stack.enter_context(replaced(host, last, dense(module)))
         yield len(packed)
-    finally:
-        for name, module in packed.items():
-            _put(model, name, module)
 
 
 def dense(module: Any) -> nn.Module:
@@ -73,17 +74,6 @@ def dense_bytes(modules: Any) -> int:
     return sum(module.weight.size * 32 // module.bits * module.scales.dtype.size for module in modules)
 
 
-def memory_bytes() -> int:
-    """The memory of the device that MLX computes on: the GPU's, or else the machine's."""
-    info: dict[str, Any] = mx.device_info()
-    found = info.get("max_recommended_working_set_size") or info.get("memory_size") or info.get("total_memory")
-    return int(found or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
-def _put(model: nn.Module, path: str, module: nn.Module) -> None:
-    *parents, last = path.split(".")
-    host: Any = reduce(lambda at, part: at[int(part)] if part.isdigit() else getattr(at, part), parents, model)
-    if last.isdigit():
-        host[int(last)] = module
-    else:
-        setattr(host, last, module)
+def _key(part: str) -> str | int:
+    """A part of a module's path: a name, or the index in a list."""
+    return int(part) if part.isdigit() else part

@@ -16,6 +16,8 @@ from typing import Any, cast
 import mlx.core as mx
 import mlx.nn as nn
 
+from tasks.patch import evaluating
+
 PROBE = 9
 """Tokens of the probe: more than 8, below which Metal takes other attention kernels."""
 
@@ -93,22 +95,18 @@ def find_head(model: nn.Module, seed: int = 0, *, prove: bool = True) -> Head | 
         >>> head.inner, head.projection, head.scale, head.cap
         ('model', 'model.embed_tokens.as_linear', 1.0, 30.0)
     """
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        ids = mx.random.randint(0, vocabulary(model), (1, PROBE), key=mx.random.key(seed))
-        logits = model(ids)  # pyright: ignore[reportCallIssue]
-        found = _candidates(model, model, "", ids, logits, prove)
-        if not prove:
-            return next((head for head, _ in found), None)
-        gaps = [(_gap(head.logits(h), logits), head) for head, h in found]
-        gap, head = min(gaps, key=lambda pair: pair[0])
-        return head if gap <= TOLERANCE[logits.dtype] else None
-    except Exception:  # whatever an exotic model does here, full logits still work
-        return None
-    finally:
-        for module in training:
-            module._training = True
+    with evaluating(model):
+        try:
+            ids = mx.random.randint(0, vocabulary(model), (1, PROBE), key=mx.random.key(seed))
+            logits = model(ids)  # pyright: ignore[reportCallIssue]
+            candidates = _candidates(model, model, "", ids, logits, prove)
+            if not prove:
+                return next((head for head, _ in candidates), None)
+            gaps = [(_gap(head.logits(h), logits), head) for head, h in candidates]
+            gap, head = min(gaps, key=lambda pair: pair[0])
+            return head if gap <= TOLERANCE[logits.dtype] else None
+        except Exception:  # whatever an exotic model does here, full logits still work
+            return None
 
 
 def _candidates(

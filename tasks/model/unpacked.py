@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from tasks.patch.classes import other_class
+from tasks.patch import original, other_class
 
 
 @contextmanager
@@ -30,7 +30,8 @@ def unpacked_products(model: nn.Module) -> Iterator[None]:
         >>> type(model.layers[0]).__name__
         'QuantizedLinear'
     """
-    with other_class((m for _, m in model.named_modules() if type(m) in UNPACKED), UNPACKED.__getitem__):
+    layers = [m for _, m in model.named_modules() if original(m, "__class__") in UNPACKED]
+    with other_class(layers, UNPACKED.__getitem__):
         yield
 
 

@@ -101,7 +101,7 @@ class Forward:
         return {**arrays, "index": mx.array(index_N), "targets": mx.array(targets_N), "weights": mx.array(weights_N)}
 
     def __call__(self, arrays: Arrays, *, backward: bool = True) -> LossSum:
-        """The loss over the batch, as sum and count; to be called inside `own_ways(model)`.
+        """The loss over the batch, as sum and count; to be called inside `training_kernels(model)`.
 
         Args:
             arrays: what `arrays` gave.
@@ -120,7 +120,7 @@ class Forward:
         """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
         self.model.eval()
         whole = LossSum(mx.array(0.0), mx.array(0.0))
-        with own_ways(self.model):
+        with training_kernels(self.model):
             for batch in batches:
                 whole = whole.add(self(self.arrays(batch), backward=False))
                 mx.eval(whole)
@@ -136,8 +136,14 @@ class Forward:
 
 
 @contextmanager
-def own_ways(model: nn.Module) -> Iterator[None]:
-    """Within the block a model's attention, quantized products and activations are ours, backward passes too."""
+def training_kernels(model: nn.Module) -> Iterator[None]:
+    """Gives a model the attention, quantized products and activations that train best, for as long as the block lasts.
+
+    Keep it around the backward passes too. May be nested and left in any order, in one thread.
+
+    Raises:
+        GraftlineError: another thread is inside.
+    """
     with segment_attention(model), unpacked_products(model), own_activations():
         yield
 

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from tasks.device.backend import kind
 from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_and_grad
 from tasks.lora.attach import draw_dropout, unscaled
 from tasks.loss import LossSum
@@ -17,7 +18,7 @@ from tasks.memory import Checkpoint
 from tasks.optim import AnyOptimizer, clip, load_state
 from tasks.settings import Train
 from tasks.step import scaling
-from tasks.step.forward import Arrays, Forward, own_ways
+from tasks.step.forward import Arrays, Forward, training_kernels
 
 NAME = "adapter"
 """What the optimizer knows the one vector of all masters as."""
@@ -102,7 +103,7 @@ class Update:
         model.train()
         try:
             # Around the backward too: checkpointed blocks run again there.
-            with own_ways(model), unscaled(model) as factors:
+            with training_kernels(model), unscaled(model) as factors:
                 sizes = {name: array.size for name, array in named(self._held[0]).items()}
                 scales = np.repeat([factors.get(name, 1.0) for name in sizes], list(sizes.values()))
                 return self._graph(vector, mx.array(scales, mx.float32), state, window, key, rate)
@@ -155,7 +156,7 @@ class Update:
 
 def is_compiled(train: Train) -> bool:
     """Whether the step is compiled: as `train.compile` says, or else on a GPU."""
-    return mx.default_device() == mx.gpu if train.compile is None else train.compile
+    return kind() == "gpu" if train.compile is None else train.compile
 
 
 def named(tree: Any) -> dict[str, mx.array]:

@@ -5,13 +5,13 @@ from itertools import accumulate, pairwise
 import mlx.core as mx
 import pytest
 
-from tasks.attention.batched import BLOCK, batched_attention
+from tasks.attention.batched import TILE, batched_attention
 from tests.attention.families import apart
 from tests.attention.test_blockwise import allowed, draw, plain
 
 
 @pytest.mark.parametrize("heads", [(4, 2), (3, 3), (2, 1)])
-@pytest.mark.parametrize("lengths", [(2,), (BLOCK,), (3, 2 * BLOCK + 5, 1, BLOCK, BLOCK + 1), (5,) * 9])
+@pytest.mark.parametrize("lengths", [(2,), (TILE,), (3, 2 * TILE + 5, 1, TILE, TILE + 1), (5,) * 9])
 def test_values_and_gradients(heads: tuple[int, int], lengths: tuple[int, ...]) -> None:
     L = sum(lengths)
     q, k, v, cotangent = draw(1, *heads, L, 8, 6)

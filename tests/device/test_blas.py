@@ -3,6 +3,7 @@ import os
 import sys
 from types import SimpleNamespace
 
+import mlx.core as mx
 import pytest
 
 from pipelines.config import compose
@@ -70,6 +71,29 @@ def test_a_mac_needs_none(loaded, monkeypatch):
 def test_after_mlx_it_is_too_late(loaded, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlx.core", SimpleNamespace())
     assert (blas.load_blas(), loaded) == (None, [])
+
+
+LATE = "OpenBLAS is here, but mlx was imported first: import tasks before mlx"
+NONE = "installing OpenBLAS makes it several times faster"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or mx.default_device() == mx.gpu, reason="a BLAS is for CPUs under Linux")
+@pytest.mark.parametrize(
+    ("there", "chosen", "remedy"),
+    [("libopenblas.so", None, LATE), ("", None, NONE), ("", "none", "GRAFTLINE_BLAS=none keeps it")],
+)
+def test_the_remedy_is_that_of_what_is_wrong(monkeypatch, there, chosen, remedy):
+    def load(name: str):
+        if name != there:
+            raise OSError(f"{name}: cannot open shared object file")
+        return SimpleNamespace(cblas_sgemm=None)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr("tasks.BLAS", None)
+    monkeypatch.delenv("GRAFTLINE_BLAS", raising=False)
+    if chosen:
+        monkeypatch.setenv("GRAFTLINE_BLAS", chosen)
+    assert blas.device().endswith(f", MLX's own reference BLAS; {remedy})")
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,17 @@ from itertools import product
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
+from mlx_lm.models import activations, qwen3
 
 from tasks.batch import Batch, Bucketed, Packed, Padded, batches, make_batch
 from tasks.loss import LOSSES, CrossEntropy, MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.optim import AdamW
 from tasks.step import Forward, Update
-from tasks.step.forward import _filled, compute_dtype, usual_share
+from tasks.step.forward import _filled, compute_dtype, training_kernels, usual_share
 from tests.attention.families import OTHERS, tiny
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
@@ -130,3 +132,18 @@ def test_memory_grows_with_a_row_of_one_example_not_with_its_square(family, trai
         return mx.get_peak_memory()
 
     assert peak(8192) < 5 * peak(2048)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_two_trainings_leave_the_stock_functions_whichever_ends_first(order, device, monkeypatch):
+    monkeypatch.setattr("tasks.model.activations.kind", lambda: device)
+    places: Any = [(qwen3, "swiglu"), (qwen3, "scaled_dot_product_attention"), (activations, "swiglu"), (nn, "silu")]
+    stock = [getattr(*place) for place in places]
+    both = [training_kernels(tiny_model("qwen3")) for _ in range(2)]
+    for one in both:
+        one.__enter__()
+    both[order[0]].__exit__(None, None, None)
+    assert not any(getattr(*place) is before for place, before in zip(places[:2], stock, strict=False))
+    both[order[1]].__exit__(None, None, None)
+    assert [getattr(*place) for place in places] == stock
