@@ -21,6 +21,7 @@ from rich.table import Table
 
 from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
+from pipelines.orchestrate.as_task import as_function
 from pipelines.report.artifacts import publish_page
 from pipelines.report.markdown import table as markdown_table
 from pipelines.report.run_report import answers
@@ -85,7 +86,7 @@ def markdown(folder: Path, scores: Scores) -> str:
 def main(overrides: Sequence[str]) -> None:
     """The command, without Prefect: prints scores and first answers; with `run_dir=DIR` writes evaluate.json there."""
     folder, run = with_adapter(overrides, held_out=True)
-    scores, console = _score(folder, run, lambda stage: stage.fn), Console()
+    scores, console = _score(folder, run, as_function), Console()
     table = Table("", "base", "adapter", title=f"{scores.examples:,} {scores.split} examples")
     for row in figures(scores):
         table.add_row(*row)
@@ -97,12 +98,12 @@ def main(overrides: Sequence[str]) -> None:
         console.print(said)
 
 
-def _score(folder: Path, run: Run, lift: Callable[[Any], Any]) -> Scores:
+def _score(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Scores:
     if run.run_dir is not None:
         make_folder(Path(run.run_dir).expanduser())
-    cache = lift(tokenize)(run.data, run.model, TOKENS)
+    cache = as_stage(tokenize)(run.data, run.model, TOKENS)
     with TemporaryDirectory() as nowhere, gpu_lock(run.gpu_lock, folder):
         out = Path(run.run_dir or nowhere).expanduser()
-        return lift(evaluate_task)(
+        return as_stage(evaluate_task)(
             read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json", memory=run.memory
         )

@@ -21,7 +21,7 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from pipelines.command.terminal import quiet_user_errors, ready_for_prefect, say_report, show_log
-from pipelines.orchestrate.as_task import as_task, concluded
+from pipelines.orchestrate.as_task import as_function, as_task, concluded
 from pipelines.orchestrate.outcome import Outcome, past_prefect
 from pipelines.report.run_report import publish
 from pipelines.run.stages import run_stages
@@ -81,7 +81,7 @@ def main(overrides: Sequence[str]) -> None:
         report = came_to.report
     else:
         show_log()
-        report = _require_verified(run_stages(run, list(overrides), lambda stage: stage.fn))
+        report = _require_verified(run_stages(run, list(overrides), as_function))
     say_report(report)
 
 

@@ -38,17 +38,8 @@ def main(overrides: Sequence[str]) -> None:
     folder = Path(run.run_dir).expanduser() if run.run_dir else PLANS / run.name
     cache = tokenize.fn(run.data, run.model, TOKENS)
     make_folder(folder)
-    out = folder / "plan.json"
-    settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
     agreed = plan.fn(
-        cache,
-        *settings,
-        out,
-        loss=run.loss,
-        memory=run.memory,
-        probe=run.plan.probe,
-        evaluate=run.evaluate,
-        verify=run.verify,
+        cache, run.model, run.recipe(), run.evaluate, run.verify, folder / "plan.json", probe=run.plan.probe
     )
     shown = write_tokens_page(cache, run.data, run.model, folder)
     show_tokens(shown, [where(example, run.data, cache) for example in shown], console)

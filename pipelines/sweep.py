@@ -21,7 +21,7 @@ from pipelines.command.terminal import quiet_user_errors, ready_for_prefect, sho
 from pipelines.config import CONF
 from pipelines.config.form import check_overrides
 from pipelines.finetune import Experiment
-from pipelines.orchestrate.as_task import as_task, concluded
+from pipelines.orchestrate.as_task import as_function, as_task, concluded
 from pipelines.orchestrate.outcome import Outcome, past_prefect
 from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish
@@ -94,5 +94,5 @@ def main(overrides: Sequence[str]) -> None:
         report = came_to.report
     else:
         show_log()
-        report = work(search, lambda stage: stage.fn)
+        report = work(search, as_function)
     say_search(report)

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
+from pipelines.orchestrate.as_task import as_function
 from pipelines.report.artifacts import publish_page
 from pipelines.report.run_report import checks
 from pipelines.run.gpu_lock import gpu_lock
@@ -61,7 +62,7 @@ def main(overrides: Sequence[str]) -> None:
     level = log.level
     log.setLevel(logging.CRITICAL)  # the table says it all
     try:
-        verdict = _check(adapter, run, lambda stage: stage.fn)
+        verdict = _check(adapter, run, as_function)
     finally:
         log.setLevel(level)
     table = Table("check", "", "what it saw")
@@ -71,9 +72,9 @@ def main(overrides: Sequence[str]) -> None:
     _require_passed(adapter, verdict)
 
 
-def _check(folder: Path, run: Run, lift: Callable[[Any], Any]) -> Verdict:
+def _check(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Verdict:
     with gpu_lock(run.gpu_lock, folder):
-        return lift(verify_task)(folder, run.model, run.verify)
+        return as_stage(verify_task)(folder, run.model, run.verify)
 
 
 def _require_passed(adapter: Path, verdict: Verdict) -> Verdict:

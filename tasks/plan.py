@@ -18,20 +18,17 @@ from tasks.budget.later_stages import Stages, excess
 from tasks.budget.parts import Parts
 from tasks.budget.verifying import stages_of
 from tasks.data import SplitStats, TokenCache
+from tasks.data.store.row_limits import check_rows
 from tasks.device.backend import backend
 from tasks.errors import ConfigError
-from tasks.lora import AnyRule
 from tasks.lora.attach import adapted_layers, attach
-from tasks.loss import AnyLoss, MaskedCrossEntropy
 from tasks.memory import GB, Memory
 from tasks.model import Model
 from tasks.model.base import Base, load_base
 from tasks.model.family import model_type, select_projections
-from tasks.optim import AnyOptimizer
 from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
-from tasks.step.contradictions import check_accumulation, check_rows
 from tasks.step.update import is_compiled
 
 log = logging.getLogger(__name__)
@@ -93,40 +90,27 @@ class Plan(Record):
         """The most that the run holds: its largest stage."""
         return max(self.peak_memory_bytes, *self.stages.values(), 0)
 
+    def recipe(self, asked: Recipe) -> Recipe:
+        """What was asked for, with what the plan settled: the layout, the memory, the accumulation and the steps."""
+        train = asked.train.model_copy(update={"accumulate": self.accumulate})
+        settled = {"layout": self.layout, "memory": self.memory, "train": train, "steps": self.steps}
+        return asked.model_copy(update=settled)
+
 
 @task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
 def plan(
-    cache: TokenCache,
-    model: Model,
-    rule: AnyRule,
-    layout: AnyLayout,
-    train: Train,
-    optim: AnyOptimizer,
-    seed: int,
-    out: Path,
-    *,
-    loss: AnyLoss = MaskedCrossEntropy(),  # noqa: B008 (frozen)
-    memory: Memory = Memory(),  # noqa: B008 (frozen)
-    probe: bool = False,
-    evaluate: Evaluate = Evaluate(),  # noqa: B008 (frozen)
-    verify: Verify = Verify(checks=("files",)),  # noqa: B008 (frozen)
+    cache: TokenCache, model: Model, recipe: Recipe, evaluate: Evaluate, verify: Verify, out: Path, probe: bool = False
 ) -> Plan:
     """Counts, and refuses what contradicts itself; the weights are read only to see whether packing works.
 
     Args:
         cache: the tokenized splits.
         model: the base.
-        rule: the LoRA rule.
-        layout: how examples become batches.
-        train: how long.
-        optim: whose warm-up must end before the run does.
-        seed: of the order of the rows.
-        out: the file to write, plan.json.
-        loss: what is summed.
-        memory: how memory is spent.
-        probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
+        recipe: how to train, as asked.
         evaluate: what is scored and answered after the training.
         verify: what is checked then.
+        out: the file to write, plan.json.
+        probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
 
     Raises:
         ConfigError: the warm-up is longer than the run, one step takes more than the epochs asked for, or a stage
@@ -140,23 +124,23 @@ def plan(
     check_rows(cache, base.config)
     held: Any = tree_flatten(base.model.parameters())
     base_bytes = sum(array.nbytes for _, array in held)
+    rule, memory = recipe.rule, recipe.memory
     paths = select_projections(base.model, rule.targets, rule.last_blocks)
     attach(base.model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
-    asked = Recipe(rule=rule, layout=layout, loss=loss, optim=optim, memory=memory, train=train, steps=1, seed=seed)
     demand = Demand(base.model, rows, identity(cache, model, rule))
-    recipe, options = _within_budget(demand, asked, _chosen_before(out), probe=probe)
-    stages = _within(stages_of(demand, recipe, cache, held_out, evaluate, verify), memory)
-    agreed = _agreed(recipe.layout, base, train, max(split.largest_id for split in cache.splits.values()) + 1)
-    if agreed != recipe.layout:
-        recipe, options = _within_budget(demand, asked.model_copy(update={"layout": agreed}), None, probe=probe)
-        stages = _within(stages_of(demand, recipe, cache, held_out, evaluate, verify), memory)
-    layout, train = recipe.layout, recipe.train
-    batches = len(epoch_batches(rows, layout, seed=seed, epoch=0))
-    check_accumulation(train, batches)
+    chosen, options = _within_budget(demand, recipe, _chosen_before(out), probe=probe)
+    stages = _require_within(stages_of(demand, chosen, cache, held_out, evaluate, verify), memory)
+    layout = _agreed(chosen.layout, base, recipe.train, max(split.largest_id for split in cache.splits.values()) + 1)
+    if layout != chosen.layout:
+        chosen, options = _within_budget(demand, recipe.model_copy(update={"layout": layout}), None, probe=probe)
+        stages = _require_within(stages_of(demand, chosen, cache, held_out, evaluate, verify), memory)
+    layout, train = chosen.layout, chosen.train
+    batches = len(epoch_batches(rows, layout, seed=recipe.seed, epoch=0))
+    train.check_accumulation(batches)
     steps = train.total_steps(batches)
-    optim.rate(0, steps)
-    parts, probed = demand.parts(recipe), demand.measured(recipe) if probe else None
+    recipe.optim.rate(0, steps)  # whose warm-up must end before the run does
+    parts, probed = demand.parts(chosen), demand.measured(chosen) if probe else None
     if probed is not None and probed > memory.budget:
         raise ConfigError(
             f"a real training step held {probed / GB:.4g} GB, the budget is {memory.told}; "
@@ -166,7 +150,7 @@ def plan(
         splits=cache.splits,
         layout=layout,
         batches_per_epoch=batches,
-        padding_share=round(padding_share(rows, layout, seed=seed), 4),
+        padding_share=round(padding_share(rows, layout, seed=recipe.seed), 4),
         steps=steps,
         epochs=round(steps * train.accumulate / batches, 3),
         model_type=model_type(base.model),
@@ -179,7 +163,7 @@ def plan(
         budget_bytes=memory.budget,
         stages=stages,
         probed_bytes=probed,
-        memory=recipe.memory,
+        memory=chosen.memory,
         accumulate=train.accumulate,
         options=tuple(options),
     )
@@ -200,23 +184,21 @@ def _within_budget(demand: Demand, asked: Recipe, before: Plan | None, *, probe:
             raise ConfigError(refusal(demand, asked))
         return asked, []
     if before is not None and before.memory.budget == budget:  # a run that goes on trains as it did
-        settings = {"memory": before.memory, "layout": before.layout}
-        train = asked.train.model_copy(update={"accumulate": before.accumulate})
-        return asked.model_copy(update={**settings, "train": train}), list(before.options)
+        return before.recipe(asked), list(before.options)
     weighed = fastest(asked, demand.longest, demand.quantized, demand.bytes, budget)
     if not weighed or not weighed[-1].fits:
         raise ConfigError(refusal(demand, asked))
     return changed(asked, weighed[-1].changes), weighed
 
 
-def _within(stages: Stages, memory: Memory) -> Stages:
-    """The same.
+def _require_within(stages: Stages, memory: Memory) -> Stages:
+    """Returns the stages, or refuses the one that exceeds the budget.
 
     Raises:
-        ConfigError: one holds more than the budget.
+        ConfigError: naming it.
     """
-    if said := excess(stages, memory):
-        raise ConfigError(said)
+    if message := excess(stages, memory):
+        raise ConfigError(message)
     return stages
 
 

@@ -1,10 +1,14 @@
 """What a person chooses about the stages themselves: how long to train, what to evaluate, what to verify."""
 
+import logging
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.artifact import Record
+from tasks.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 Check = Literal[
     "files", "reload_logits", "resave_bytes", "frozen_base", "mlx_lm_logits", "adjoint", "checkpoint_gradients"
@@ -89,6 +93,26 @@ class Train(Record):
             return self.steps
         epochs = 1.0 if self.epochs is None else self.epochs
         return max(1, -(-round(epochs * batches_per_epoch) // self.accumulate))
+
+    def check_accumulation(self, batches_per_epoch: int) -> None:
+        """Refuses an accumulation longer than the run, which would silently train on more than was asked for.
+
+        Raises:
+            ConfigError: naming both; where `steps` asks for such steps, a warning is logged instead.
+        """
+        epochs = 1.0 if self.epochs is None else self.epochs
+        per_step = self.accumulate / batches_per_epoch
+        if self.steps is not None and per_step > 1:
+            log.warning(
+                "train.accumulate=%d: each step goes over the %d batches %.3g times",
+                *(self.accumulate, batches_per_epoch, per_step),
+            )
+        elif self.steps is None and per_step > max(epochs, 1):
+            raise ConfigError(
+                f"train.accumulate is {self.accumulate}, an epoch has {batches_per_epoch} batches: one step would take "
+                f"{per_step:.3g} epochs, {epochs:g} asked for; set train.accumulate to {batches_per_epoch} or less, or "
+                "train.steps"
+            )
 
 
 class Planning(Record):

@@ -27,7 +27,8 @@ from tasks.model.base import load_base, tokenizer_fingerprint
 from tasks.model.dense import dense_base
 from tasks.model.family import largest_projection
 from tasks.sink import SINKS, MakeSink, Sink, SinkName, StepMetrics
-from tasks.step import Fit, Recipe
+from tasks.step import Recipe
+from tasks.step.loop import Fit
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from tasks.loss.token_cross_entropy import token_cross_entropy
 from tasks.model import Model
 from tasks.model.base import load_base
 from tasks.model.head import find_head
-from tasks.step import Forward
+from tasks.step.forward import Forward
 from tests.batch.rows import MemoryRows
 from tests.tiny import arrays as named
 from tests.tiny import attach_random, tiny_model

@@ -7,29 +7,28 @@ from tasks.batch import Bucketed, Packed, Padded, epoch_batches, padding_share
 from tasks.data import Data
 from tasks.errors import ConfigError, DataError, TargetError
 from tasks.lora import LoRA
+from tasks.memory import Memory
 from tasks.model import Model
 from tasks.optim import AdamW
 from tasks.plan import Plan, plan
-from tasks.settings import Evaluate, Train
+from tasks.settings import Evaluate, Train, Verify
 from tasks.tokenize import tokenize
 from tests.tiny import write_chat, write_model
 from tests.training import recipe, train_in
 
 
-def plan_of(cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None, probe=False, **others) -> Plan:
-    source = Model(path=str(model_folder()))
-    return plan.fn(
-        cache,
-        source,
-        rule or LoRA(rank=4),
-        layout or Padded(size=8),
-        train or Train(),
-        optim or AdamW(),
-        0,
-        out / "plan.json",
-        probe=probe,
-        **others,
+def plan_of(
+    cache, model_folder, out, *, rule=None, layout=None, train=None, optim=None, probe=False, evaluate=None
+) -> Plan:
+    asked = recipe(
+        rule=rule or LoRA(rank=4),
+        layout=layout or Padded(size=8),
+        train=train or Train(),
+        optim=optim or AdamW(),
+        steps=0,
     )
+    source, verify = Model(path=str(model_folder())), Verify(checks=("files",))
+    return plan.fn(cache, source, asked, evaluate or Evaluate(), verify, out / "plan.json", probe=probe)
 
 
 def test_it_counts_what_will_be_trained_on(token_cache, model_folder, tmp_path):
@@ -122,6 +121,15 @@ def test_packing_is_agreed_on_where_the_model_keeps_examples_apart(token_cache, 
     assert plan_of(token_cache, model_folder, tmp_path, layout=packed).layout == packed
     monkeypatch.setattr("tasks.plan.honours_segments", lambda *_, **__: False)
     assert plan_of(token_cache, model_folder, tmp_path, layout=packed).layout == Bucketed(tokens=512)
+
+
+def test_the_agreed_recipe_is_the_one_asked_for_but_for_what_the_plan_settled(token_cache, model_folder, tmp_path):
+    asked = recipe(layout=Bucketed(tokens=512), train=Train(epochs=2.0), memory=Memory(auto=True), seed=3, steps=0)
+    made = plan_of(token_cache, model_folder, tmp_path, train=Train(steps=7), layout=Packed(tokens=256))
+    agreed = made.recipe(asked)
+    assert (agreed.layout, agreed.memory, agreed.steps) == (made.layout, made.memory, 7)
+    assert agreed.train == asked.train.model_copy(update={"accumulate": made.accumulate})
+    assert (agreed.rule, agreed.loss, agreed.optim, agreed.seed) == (asked.rule, asked.loss, asked.optim, 3)
 
 
 def test_a_warm_up_longer_than_the_run_is_refused_before_it_starts(token_cache, model_folder, tmp_path):

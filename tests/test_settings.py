@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.check import CHECKS
+from tasks.errors import ConfigError
 from tasks.settings import Check, Evaluate, Train, Verify
 
 CASES = [
@@ -85,3 +86,13 @@ def test_the_names_of_the_checks_are_those_of_the_table():
 def test_checks_decode_from_a_list_as_yaml_has_it():
     verify = Verify.model_validate_json(json.dumps({"checks": ["files", "adjoint"]}))
     assert verify.checks == ("files", "adjoint")
+
+
+def test_a_step_longer_than_the_run_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ConfigError, match=r"train\.accumulate is 6, an epoch has 5 batches: .* set train\.accumulate"):
+        Train(accumulate=6).check_accumulation(5)
+    Train(accumulate=6, epochs=2).check_accumulation(5)
+    Train(accumulate=5).check_accumulation(5)
+    assert not caplog.messages
+    Train(accumulate=6, steps=1).check_accumulation(5)
+    assert "each step goes over the 5 batches 1.2 times" in caplog.text

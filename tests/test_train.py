@@ -20,7 +20,7 @@ from tasks.optim import AdamW
 from tasks.settings import Train, Verify
 from tasks.sink import SINKS, Console, Jsonl
 from tasks.sink.jsonl import read_metrics
-from tasks.step import Forward
+from tasks.step.forward import Forward
 from tasks.train import train, worth_retrying
 from tasks.verify import verify
 from tests.adapter.damage import read

@@ -15,6 +15,7 @@ from tasks.model import Model
 from tasks.optim import AnyOptimizer
 from tasks.settings import Evaluate, Planning, Train, Verify
 from tasks.sink import SinkName
+from tasks.step import Recipe
 
 
 class Run(Record):
@@ -39,3 +40,15 @@ class Run(Record):
     evaluate: Evaluate
     verify: Verify
     plan: Planning = Planning()
+
+    def recipe(self) -> Recipe:
+        """What shapes the training, as asked; the plan agrees on its layout, memory, accumulation and steps."""
+        return Recipe(
+            rule=self.lora,
+            layout=self.batch,
+            loss=self.loss,
+            optim=self.optim,
+            memory=self.memory,
+            train=self.train,
+            seed=self.seed,
+        )

@@ -55,6 +55,11 @@ def as_task(stage: Task[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def as_function(stage: Task[..., Any]) -> Callable[..., Any]:
+    """The stage as a plain function, without Prefect."""
+    return stage.fn
+
+
 def concluded(body: Callable[[Outcome], Any]) -> Any:
     """What the body of a flow gives, or the state of one that was stopped well; what ended it is kept in its outcome.
 

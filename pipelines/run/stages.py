@@ -21,7 +21,6 @@ from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
 from tasks.sink import MakeSink
-from tasks.step import Recipe
 from tasks.tokenize import tokenize, tokens_of
 from tasks.train import train
 from tasks.verify import verify
@@ -30,49 +29,34 @@ log = logging.getLogger(__name__)
 
 
 def run_stages(
-    run: Run, overrides: list[str], lift: Callable[[Any], Any], watch: tuple[MakeSink, ...] = ()
+    run: Run, overrides: list[str], as_stage: Callable[[Any], Any], watch: tuple[MakeSink, ...] = ()
 ) -> dict[str, Any]:
-    """The stages in order, each from directory to directory.
+    """Runs the stages in order, each from directory to directory; gives the report.
 
     Args:
         run: what it is made of.
         overrides: as typed, for the manifest.
-        lift: makes a Prefect task what is to be called.
-        watch: sinks of the caller's own, told of each step besides those of the run.
+        as_stage: wraps each stage: `as_task` as a Prefect task, `as_function` as the plain function.
+        watch: sinks of the caller, beside those of the run.
     """
-    folder, began = _going_on(run) or new_run_dir(run, flow_run.id), time.monotonic()
+    folder, began = _interrupted_run(run) or new_run_dir(run, flow_run.id), time.monotonic()
     with within(run.window), open_run(run, folder):
         log.info("running on %s", device())
-        cache = lift(tokenize)(run.data, run.model, TOKENS)
-        settings = (run.model, run.lora, run.batch, run.train, run.optim, run.seed)
-        agreed = lift(plan)(
-            cache,
-            *settings,
-            folder / "plan.json",
-            loss=run.loss,
-            memory=run.memory,
-            probe=run.plan.probe,
-            evaluate=run.evaluate,
-            verify=run.verify,
+        cache = as_stage(tokenize)(run.data, run.model, TOKENS)
+        agreed = as_stage(plan)(
+            cache, run.model, run.recipe(), run.evaluate, run.verify, folder / "plan.json", probe=run.plan.probe
         )
+        recipe = agreed.recipe(run.recipe())
         write_tokens_page(cache, run.data, run.model, folder)
-        recipe = Recipe(
-            rule=run.lora,
-            layout=agreed.layout,
-            loss=run.loss,
-            optim=run.optim,
-            memory=agreed.memory,
-            train=run.train.model_copy(update={"accumulate": agreed.accumulate}),
-            steps=agreed.steps,
-            seed=run.seed,
-        )
         with gpu_lock(run.gpu_lock, folder):
-            start = lift(inject)(run.model, run.lora, run.seed, folder / "checkpoints" / "start")
-            trained = lift(train)(start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder, watch)
-            scores = lift(evaluate)(
+            start = as_stage(inject)(run.model, recipe.rule, recipe.seed, folder / "checkpoints" / "start")
+            trained = as_stage(train)(
+                start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder, watch
+            )
+            scores = as_stage(evaluate)(
                 trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json", memory=run.memory
             )
-            verdict = lift(verify)(trained.adapter, run.model, run.verify, folder / "verdict.json")
+            verdict = as_stage(verify)(trained.adapter, run.model, run.verify, folder / "verdict.json")
         report = write_report(run, folder, time.monotonic() - began, cache, agreed, trained, scores, verdict)
         seal(
             run, folder, overrides=overrides, data=cache.fingerprint, model=base_fingerprint(Path(trained.adapter.path))
@@ -80,8 +64,8 @@ def run_stages(
     return report
 
 
-def _going_on(run: Run) -> Path | None:
-    """The directory of a run that an earlier window left; no question of one that has a directory or no window."""
+def _interrupted_run(run: Run) -> Path | None:
+    """The directory of a run that an earlier window left; None for a run that names its directory, or has no window."""
     if not run.window or run.run_dir or run.resume == "never":
         return None
     require_open(run.window)

@@ -32,13 +32,13 @@ def command(search: Search, values: space.Values) -> str:
     return shlex.join(["python", "-m", "pipelines.finetune", *search.changes(values, cheap=False)])
 
 
-def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -> dict[str, Any]:
+def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any]) -> dict[str, Any]:
     """Makes sure that the adapter of the best trial is evaluated and verified as the run says, and copies it to best/.
 
     Args:
         search: what was searched.
         row: of the best trial; see `found.trials`.
-        lift: as for `run_stages`.
+        as_stage: as for `run_stages`.
 
     Returns:
         What the report says of it: where it is, its digest, its own report's scores and verdict, and its command. Of
@@ -63,7 +63,7 @@ def copy_best(search: Search, row: dict[str, Any], lift: Callable[[Any], Any]) -
         return {"adapter": None, "where": row["where"], "command": command(search, row["values"])}
     run = compose([*changes, override("run_dir", str(folder)), "resume=auto"])
     with gpu_lock(search.run.gpu_lock, folder):
-        report = _done(run, folder) or run_stages(run, changes, lift)
+        report = _done(run, folder) or run_stages(run, changes, as_stage)
     failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]
     if failed:
         raise VerifyError(f"the best adapter, of trial {number} at {folder}, is not verified: {'; '.join(failed)}")

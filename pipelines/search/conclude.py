@@ -16,7 +16,7 @@ from tasks.artifact import write_json, write_text
 from tasks.errors import RunError
 
 
-def conclude(search: Search, study: Study, lift: Callable[[Any], Any]) -> dict[str, Any]:
+def conclude(search: Search, study: Study, as_stage: Callable[[Any], Any]) -> dict[str, Any]:
     """Writes the report of a search, and makes sure of its best adapter; gives report.json's content.
 
     Raises:
@@ -38,7 +38,7 @@ def conclude(search: Search, study: Study, lift: Callable[[Any], Any]) -> dict[s
         "trials": rows,
     }
     if best is not None:
-        found = copy_best(search, best, lift)
+        found = copy_best(search, best, as_stage)
         report["best"] = {"number": best["number"], "value": best["value"], "values": best["values"], **found}
     drawn = draw(report)
     for name, svg in drawn.items():

@@ -111,7 +111,7 @@ def run_trial(
     beat: Beat,
     run: Run,
     values: space.Values,
-    lift: Callable[[Any], Any],
+    as_stage: Callable[[Any], Any],
 ) -> Outcome:
     """Runs a trial to its end, from its own checkpoint if it has one.
 
@@ -122,7 +122,7 @@ def run_trial(
         beat: whether it is still this worker's.
         run: the trial's, as `prepare` gave it.
         values: what it tries.
-        lift: as for `run_stages`.
+        as_stage: as for `run_stages`.
 
     Raises:
         Interrupted: a signal came; a checkpoint was written first.
@@ -136,7 +136,7 @@ def run_trial(
 
     def stages() -> Outcome:
         search.trial_folder(claimed.trial.number).mkdir(parents=True, exist_ok=True)  # so that a failed one's log stays
-        return _judged(run_stages(run, search.changes(values), lift, (watch,)), sweep.objective)
+        return _judged(run_stages(run, search.changes(values), as_stage, (watch,)), sweep.objective)
 
     return _settled(search, study, claimed.trial.number, stages)
 

@@ -36,12 +36,12 @@ def plainly(claimed: Claimed, values: space.Values, body: Callable[[], Outcome])
     return body()
 
 
-def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -> dict[str, Any]:
+def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainly) -> dict[str, Any]:
     """Works at a search until it is complete, alone or among other workers; gives its report.
 
     Args:
         search: what is searched.
-        lift: as for `run_stages`.
+        as_stage: as for `run_stages`.
         around: what a trial runs in.
 
     Raises:
@@ -58,7 +58,7 @@ def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -
         with storage.answering(), study.leases.working():
             with shared_base(), _quick_collections():
                 while not study.complete():
-                    if _turn(search, study, lift, around):
+                    if _turn(search, study, as_stage, around):
                         said = False
                         continue
                     if not said:
@@ -66,7 +66,7 @@ def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -
                         said = True
                     time.sleep(POLL)
             study.leases.clear()
-            return conclude(search, study, lift)
+            return conclude(search, study, as_stage)
     except Interrupted as stopped:
         where = str(stopped).partition("; the same with")[0]  # which names the directory of a trial
         raise type(stopped)(f"{where}; the same command goes on with the study {sweep.study}", stopped.signum) from None
@@ -74,7 +74,7 @@ def work(search: Search, lift: Callable[[Any], Any], around: Around = plainly) -
         raise Interrupted(f"stopped; the same command goes on with the study {sweep.study}", 2) from None
 
 
-def _turn(search: Search, study: Study, lift: Callable[[Any], Any], around: Around) -> bool:
+def _turn(search: Search, study: Study, as_stage: Callable[[Any], Any], around: Around) -> bool:
     """Runs one trial while it holds the GPU; False where there is none for this worker."""
     with gpu_lock(search.run.gpu_lock, search.folder):
         require_open(search.run.window)  # before a trial is begun that could not train
@@ -90,7 +90,9 @@ def _turn(search: Search, study: Study, lift: Callable[[Any], Any], around: Arou
                 outcome = (
                     found
                     if isinstance(found, Outcome)
-                    else around(claimed, values, lambda: run_trial(search, study, claimed, beat, found, values, lift))
+                    else around(
+                        claimed, values, lambda: run_trial(search, study, claimed, beat, found, values, as_stage)
+                    )
                 )
                 beat.check()
                 record(study, claimed, outcome)

@@ -54,7 +54,7 @@ def would_fit(run: Run) -> Fits:
     two for another rank, layout or way of spending memory, the first time.
     """
     cache = tokens_of(run.data, run.model, TOKENS)
-    demand, recipe = _demand(cache, run.model, run.lora), recipe_of(run)
+    demand, recipe = _demand(cache, run.model, run.lora), run.recipe()
     budget = run.memory.budget
     if demand.least > budget:
         return Fits(fits=False, peak_bytes=demand.least, budget_bytes=budget)
@@ -85,7 +85,7 @@ def longest_rows(run: Run) -> dict[str, int]:
     """For each granularity of checkpointing, the longest row in tokens that a run's budget trains."""
     base = load_base(run.model)
     text = base.config.get("text_config", base.config)
-    model, recipe = _adapted(base.model, run.lora), recipe_of(run)
+    model, recipe = _adapted(base.model, run.lora), run.recipe()
     found = {}
     for checkpoint in RECOMPUTE:
         memory = run.memory.model_copy(update={"checkpoint": checkpoint})
@@ -95,12 +95,6 @@ def longest_rows(run: Run) -> dict[str, int]:
         except ConfigError:  # the family has no part of this name
             continue
     return found
-
-
-def recipe_of(run: Run) -> Recipe:
-    """A run's recipe, for what shapes memory: the number of steps does not; the seed does, by what it packs."""
-    settings: dict[str, Any] = {"rule": run.lora, "layout": run.batch, "loss": run.loss, "optim": run.optim}
-    return Recipe(**settings, memory=run.memory, train=run.train, steps=1, seed=run.seed)
 
 
 def _demand(cache: TokenCache, model: Model, rule: AnyRule) -> Demand:

@@ -26,7 +26,8 @@ from tasks.model.family import model_type
 from tasks.model.head import vocabulary
 from tasks.score.held_out import HeldOut
 from tasks.settings import Check, Evaluate, Verify
-from tasks.step import Forward, Recipe
+from tasks.step import Recipe
+from tasks.step.forward import Forward
 
 log = logging.getLogger(__name__)
 SUMMED = 8 * 4

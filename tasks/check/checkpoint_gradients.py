@@ -13,7 +13,7 @@ from tasks.check.subject import Finding, Subject
 from tasks.grad import checkpoint_blocks, value_and_grad
 from tasks.loss import LossSum, MaskedCrossEntropy
 from tasks.model.family import blocks
-from tasks.step import Forward
+from tasks.step.forward import Forward
 
 TOKENS = 64
 

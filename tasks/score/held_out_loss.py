@@ -5,7 +5,7 @@ import mlx.nn as nn
 from tasks.batch import Bucketed, Rows, batches
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
-from tasks.step import Forward
+from tasks.step.forward import Forward
 
 SCORED = Bucketed(tokens=2048)
 """How held-out rows are laid out for their score."""

@@ -1,8 +1,8 @@
-"""The training step: from a window of batches to updated masters, compiled or not, by one definition; and the loop."""
+"""The training step: from a window of batches to updated masters, compiled or not, by one definition; and the loop.
 
-from tasks.step.forward import Forward
-from tasks.step.loop import Fit
+Only the recipe is imported here, so that decoding a configuration stays light; take the rest from its file.
+"""
+
 from tasks.step.recipe import Recipe
-from tasks.step.update import Update, Updated
 
-__all__ = ["Fit", "Forward", "Recipe", "Update", "Updated"]
+__all__ = ["Recipe"]

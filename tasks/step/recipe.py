@@ -1,4 +1,4 @@
-"""How to train: everything that shapes the result, apart from the base and the rows."""
+"""How to train: everything that shapes the result, apart from the base and the rows; one record from end to end."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ from tasks.settings import Train
 
 
 class Recipe(Record):
-    """The settings of one training, decoded.
+    """The settings of one training: made by `Run.recipe()`, agreed by the plan, taken by the training.
 
     Attributes:
         rule: the LoRA rule.
@@ -22,8 +22,8 @@ class Recipe(Record):
         optim: the optimizer and its schedule.
         memory: limits, gradient checkpointing, how many logits at a time.
         train: accumulation, validation, checkpoints.
-        steps: optimizer steps of the whole run.
         seed: of the order of the rows and of dropout.
+        steps: optimizer steps of the whole run; 0 until the plan has counted them.
     """
 
     rule: AnyRule
@@ -32,8 +32,8 @@ class Recipe(Record):
     optim: AnyOptimizer
     memory: Memory
     train: Train
-    steps: int
     seed: int
+    steps: int = 0
 
     def check_rows(self, valid: bool) -> None:
         """Refuses settings that go by the validation loss where no row is validated on.

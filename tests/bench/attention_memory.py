@@ -14,7 +14,8 @@ from tasks.batch import make_batch
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.optim import AdamW
-from tasks.step import Forward, Update
+from tasks.step.forward import Forward
+from tasks.step.update import Update
 from tests.attention.families import OTHERS, tiny
 from tests.step.test_law import FAMILIES
 from tests.tiny import attach_random

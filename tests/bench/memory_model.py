@@ -27,8 +27,9 @@ from tasks.model.dense import dense_base
 from tasks.model.family import select_projections
 from tasks.optim import AdamW
 from tasks.settings import Train
-from tasks.step import Fit, Recipe
+from tasks.step import Recipe
 from tasks.step.forward import usual_share
+from tasks.step.loop import Fit
 from tasks.step.update import is_compiled, named
 from tests.bench.memory_cases import CASES, CUDA, Case
 from tests.bench.report import setting

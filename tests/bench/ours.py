@@ -14,8 +14,8 @@ from tasks.memory import Checkpoint
 from tasks.model.family import largest_projection
 from tasks.model.head import find_head
 from tasks.optim import AdamW
-from tasks.step import Forward, Update
-from tasks.step.forward import usual_share
+from tasks.step.forward import Forward, usual_share
+from tasks.step.update import Update
 from tests.bench.rows import BenchRows
 
 FULL = 0.75

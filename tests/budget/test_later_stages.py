@@ -15,7 +15,7 @@ from tasks.lora.attach import attach
 from tasks.memory import GB, Memory, begin_peak
 from tasks.model.family import select_projections
 from tasks.settings import Train
-from tasks.step import Fit
+from tasks.step.loop import Fit
 from tasks.step.update import named
 from tests.bench.rows import BenchRows
 from tests.tiny import tiny_model

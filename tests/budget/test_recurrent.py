@@ -17,7 +17,7 @@ from tasks.budget.training import footprint
 from tasks.lora.attach import attach
 from tasks.memory import GB, Checkpoint, Memory, begin_peak
 from tasks.model.family import select_projections
-from tasks.step import Fit
+from tasks.step.loop import Fit
 from tasks.step.update import named
 from tests.attention.families import SAME, tiny
 from tests.bench.rows import BenchRows

@@ -9,7 +9,7 @@ from tasks.budget.scoring import SCORED, scoring
 from tasks.loss import MaskedCrossEntropy
 from tasks.memory import begin_peak
 from tasks.model.head import find_head
-from tasks.step import Forward
+from tasks.step.forward import Forward
 from tasks.step.update import named
 from tests.bench.rows import BenchRows
 from tests.tiny import tiny_model

@@ -19,7 +19,7 @@ from tasks.memory import Memory, begin_peak, limits
 from tasks.model.dense import dense_base
 from tasks.model.family import select_projections
 from tasks.settings import Train
-from tasks.step import Fit
+from tasks.step.loop import Fit
 from tasks.step.update import named
 from tests.attention.families import SAME, tiny
 from tests.bench.rows import BenchRows

@@ -10,7 +10,7 @@ from tasks.loss import MaskedCrossEntropy
 from tasks.model import Model
 from tasks.model.base import load_base
 from tasks.model.family import blocks, select_projections
-from tasks.step import Forward
+from tasks.step.forward import Forward
 from tests.tiny import arrays, attach_random, same, tiny_model, token_ids
 
 FAMILIES = ["qwen3", "qwen3_moe", "gemma3_text", "llama"]

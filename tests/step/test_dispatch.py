@@ -4,9 +4,10 @@ from tasks.loss import MaskedCrossEntropy
 from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step import Forward, Update
 from tasks.step.dispatch import Feed, _key
+from tasks.step.forward import Forward
 from tasks.step.training_state import State
+from tasks.step.update import Update
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, same, tiny_model
 from tests.training import recipe

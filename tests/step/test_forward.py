@@ -14,8 +14,8 @@ from tasks.batch import Batch, Bucketed, Packed, Padded, batches, make_batch
 from tasks.loss import LOSSES, CrossEntropy, MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.optim import AdamW
-from tasks.step import Forward, Update
-from tasks.step.forward import _filled, compute_dtype, training_kernels, usual_share
+from tasks.step.forward import Forward, _filled, compute_dtype, training_kernels, usual_share
+from tasks.step.update import Update
 from tests.attention.families import OTHERS, tiny
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model

@@ -21,8 +21,8 @@ from tasks.model.activations import own_activations
 from tasks.model.dense import dense_base
 from tasks.model.head import find_head
 from tasks.optim import AdamW
-from tasks.step import Forward, Update
-from tasks.step.update import _cut, named
+from tasks.step.forward import Forward
+from tasks.step.update import Update, _cut, named
 from tests.attention.families import tiny
 from tests.batch.rows import MemoryRows
 from tests.step.exact import in_float64

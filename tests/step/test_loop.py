@@ -19,8 +19,8 @@ from tasks.lora import LoRA
 from tasks.memory import Memory
 from tasks.optim import AdamW
 from tasks.settings import Train
-from tasks.step import Fit
 from tasks.step.forward import Forward
+from tasks.step.loop import Fit
 from tasks.step.update import named
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model

@@ -10,8 +10,9 @@ from tasks.batch import Packed, batches
 from tasks.errors import RunError
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
-from tasks.step import Forward, Update, scaling
-from tasks.step.update import named
+from tasks.step import scaling
+from tasks.step.forward import Forward
+from tasks.step.update import Update, named
 from tests.step.test_law import OPTIM, ROWS, in_dtype, model_of
 
 

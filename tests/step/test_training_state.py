@@ -14,8 +14,8 @@ from tasks.errors import RunError
 from tasks.lora import LoRA
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step import Fit
 from tasks.step.dispatch import Feed
+from tasks.step.loop import Fit
 from tasks.step.update import named
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model

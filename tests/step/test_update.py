@@ -9,8 +9,8 @@ from tasks.errors import RunError
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
 from tasks.optim import AdamW
-from tasks.step import Forward, Update, Updated
-from tasks.step.update import named
+from tasks.step.forward import Forward
+from tasks.step.update import Update, Updated, named
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
 

@@ -43,8 +43,8 @@ def stand_in(loss: Callable[[Any, int], float], steps: int = 4) -> Callable[...,
         steps: of each run.
     """
 
-    def run_stages(run: Any, overrides: list[str], lift: Any, watch: tuple[MakeSink, ...] = ()) -> dict[str, Any]:
-        del overrides, lift
+    def run_stages(run: Any, overrides: list[str], as_stage: Any, watch: tuple[MakeSink, ...] = ()) -> dict[str, Any]:
+        del overrides, as_stage
         folder = Path(run.run_dir)
         sinks = [make(folder / "metrics.jsonl", start=0, total=steps) for make in watch]
         for number in range(1, steps + 1):

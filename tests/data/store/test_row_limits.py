@@ -1,18 +1,7 @@
 import pytest
 
-from tasks.errors import ConfigError, DataError
-from tasks.settings import Train
-from tasks.step.contradictions import check_accumulation, check_rows
-
-
-def test_a_step_longer_than_the_run_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ConfigError, match=r"train\.accumulate is 6, an epoch has 5 batches: .* set train\.accumulate"):
-        check_accumulation(Train(accumulate=6), 5)
-    check_accumulation(Train(accumulate=6, epochs=2), 5)
-    check_accumulation(Train(accumulate=5), 5)
-    assert not caplog.messages
-    check_accumulation(Train(accumulate=6, steps=1), 5)
-    assert "each step goes over the 5 batches 1.2 times" in caplog.text
+from tasks.data.store.row_limits import check_rows
+from tasks.errors import DataError
 
 
 def test_rows_that_the_model_cannot_take_are_refused(token_cache) -> None:
