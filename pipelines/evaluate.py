@@ -1,6 +1,7 @@
-"""evaluate: held-out loss and sample answers of an adapter, base against adapter.
+"""Scores an adapter on held-out rows: the loss and the answers, beside those of its base.
 
-python -m pipelines.evaluate adapter=outputs/runs/NAME/TIME-ID/adapter data.valid=FILE
+python -m pipelines.evaluate adapter=outputs/runs/mine/adapter data.valid=examples/starter/test.jsonl
+python -m pipelines.evaluate adapter=outputs/runs/mine/adapter data.valid=chat.jsonl evaluate.generate=16
 """
 
 from pipelines.command.adapter_argument import adapter_name, with_adapter, with_form

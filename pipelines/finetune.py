@@ -1,12 +1,14 @@
-"""finetune: the whole path, from a model and a dataset to a verified adapter.
+"""Trains a LoRA adapter on a model and a dataset, evaluates it, and proves it from disk before the command exits 0.
 
 python -m pipelines.finetune +experiment=quickstart lora.rank=4
+python -m pipelines.finetune data.train=chat.jsonl model.path=Qwen/Qwen3-0.6B 'lora.targets=[q_proj,v_proj]'
 """
 
 from pipelines.command.line import command
 from pipelines.command.preflight import preflight
 from pipelines.config import EXPERIMENTS, compose
 from pipelines.config.form import check_experiment, check_overrides
+from pipelines.config.override import choices, split_choices
 from pipelines.orchestrate.private_server import begin
 
 if __name__ == "__main__":
@@ -26,6 +28,7 @@ from pipelines.orchestrate.outcome import Outcome, past_prefect
 from pipelines.report.run_report import publish
 from pipelines.run.stages import run_stages
 from tasks.errors import VerifyError
+from tasks.verify import Verdict
 
 log = logging.getLogger(__name__)
 Experiment = Annotated[
@@ -57,8 +60,7 @@ def finetune(
             data.train=/data/chat.jsonl.
     """
     quiet_user_errors()
-    chosen = [] if experiment == "none" else [f"+experiment={experiment}"]
-    changes = [*chosen, *check_overrides(overrides)]
+    changes = [*choices(experiment=experiment), *check_overrides(overrides)]
 
     def body(came_to: Outcome) -> dict[str, Any]:
         came_to.report = run_stages(compose(changes), changes, as_task)
@@ -72,11 +74,10 @@ def main(overrides: Sequence[str]) -> None:
     """The command: with Prefect, or the same stages as plain functions."""
     run = compose(overrides)
     if run.orchestrate:
-        chosen = [o.partition("=")[2] for o in overrides if o.startswith("+experiment=")]
-        rest = [o for o in overrides if not o.startswith("+experiment=")]
+        chosen, rest = split_choices(overrides, "experiment")
         ready_for_prefect()
         with past_prefect() as came_to:
-            finetune(experiment=chosen[-1] if chosen else "none", overrides=rest)
+            finetune(**chosen, overrides=rest)
         assert came_to.report is not None, "a flow without a report raises"
         report = came_to.report
     else:
@@ -86,7 +87,7 @@ def main(overrides: Sequence[str]) -> None:
 
 
 def _require_verified(report: dict[str, Any]) -> dict[str, Any]:
-    if not report["verify"]["passed"]:
-        failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]
-        raise VerifyError(f"the adapter of {report['run_dir']} is not verified: {'; '.join(failed)}")
+    verdict = Verdict.model_validate(report["verify"], strict=False)
+    if not verdict.passed:
+        raise VerifyError(f"the adapter of {report['run_dir']} is not verified: {verdict.failures()}")
     return report

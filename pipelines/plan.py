@@ -1,6 +1,7 @@
-"""plan: tokenizes and counts, trains nothing; says what a run would train on and what it comes to.
+"""Shows what a run would train on, token by token, and whether it fits the memory; trains nothing.
 
 python -m pipelines.plan +experiment=quickstart
+python -m pipelines.plan data.train=chat.jsonl 'data.columns={prompt: question, completion: answer}' memory=auto
 """
 
 from pipelines.command.line import command

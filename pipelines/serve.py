@@ -1,16 +1,15 @@
-"""serve: offers the flows to the Prefect UI and to schedules, from this machine, one run at a time.
+"""Offers the commands to the Prefect UI and to schedules, from this machine, one run at a time.
 
 python -m pipelines.serve
 python -m pipelines.serve +schedule=nightly schedule.experiment=quickstart 'schedule.cron=0 23 * * *'
-python -m pipelines.serve +schedule=[nightly,weekend] name=studio
+python -m pipelines.serve '+schedule=[nightly,weekend]' name=studio
 
 name=NAME              the deployments' name, its own on each machine; local unless given
-+schedule=NAME         a file of conf/schedule, or several: [nightly,weekend]
++schedule=NAME         a file of conf/schedule; or several, as in '+schedule=[nightly,weekend]'
 schedule.KEY=VALUE     changes a key of that file
 """
 
 import asyncio
-import difflib
 import re
 import signal
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 from pipelines.command.line import command
 from pipelines.deploy.schedule import SCHEDULES, Schedule, read_schedule
-from tasks.errors import ConfigError, RunError
+from tasks.errors import ConfigError, RunError, suggest
 
 
 class Served(NamedTuple):
@@ -44,11 +43,8 @@ def parse(arguments: Sequence[str]) -> Served:
         elif key.startswith(("schedule.", "+schedule.")):
             changes.append(argument)
         else:
-            near = difflib.get_close_matches(key, ["name", "schedule"], n=1)
-            hint = (
-                f"did you mean {near[0]}?" if near else "it takes name=, +schedule= and schedule.KEY=; --help says more"
-            )
-            raise ConfigError(f"serve has no {argument!r}; {hint}")
+            fix = suggest(key, ["name", "schedule"], "it takes name=, +schedule= and schedule.KEY=; --help says more")
+            raise ConfigError(f"serve has no {argument!r}; {fix}")
     if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
         raise ConfigError(f"name={name}: write letters, digits, '-', '_' and '.', as in local")
     if changes and len(chosen) != 1:
@@ -119,4 +115,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":  # a served run is another process, which must not begin to serve
-    command("pipelines.serve", parse, flags=False)
+    command("pipelines.serve", parse, flags=False, keys=False)

@@ -1,6 +1,7 @@
-"""sweep: a search over runs that goes on where it was stopped, by as many workers as are started.
+"""Searches for the best of many runs, with any number of workers, and goes on where it was stopped.
 
-python -m pipelines.sweep +sweep=rate_and_rank +experiment=quickstart
+python -m pipelines.sweep +sweep=rate_and_rank +experiment=quickstart sweep.budget.trials=4
+python -m pipelines.sweep +sweep=rate_and_rank data.train=chat.jsonl 'sweep.space.lora.rank.choices=[8,16,32]'
 """
 
 from pipelines.command.line import command
@@ -20,6 +21,7 @@ from pydantic import AfterValidator, Field
 from pipelines.command.terminal import quiet_user_errors, ready_for_prefect, show_log
 from pipelines.config import CONF
 from pipelines.config.form import check_overrides
+from pipelines.config.override import choices, split_choices
 from pipelines.finetune import Experiment
 from pipelines.orchestrate.as_task import as_function, as_task, concluded
 from pipelines.orchestrate.outcome import Outcome, past_prefect
@@ -67,7 +69,7 @@ def sweep(
             sweep.budget.trials=20 or sweep.study=mine.
     """
     quiet_user_errors()
-    chosen = [f"+sweep={sweep}", *([] if experiment == "none" else [f"+experiment={experiment}"])]
+    chosen = choices(sweep=sweep, experiment=experiment)
     search = check([*chosen, *check_overrides(overrides, besides=("sweep",))])
 
     def body(came_to: Outcome) -> dict[str, Any]:
@@ -83,13 +85,9 @@ def main(overrides: Sequence[str]) -> None:
     search = compose_search(overrides)
     if search.run.orchestrate:
         ready_for_prefect()
-
-        def of(group: str) -> list[str]:
-            return [o.partition("=")[2] for o in overrides if o.startswith(f"+{group}=")]
-
-        rest = [o for o in overrides if not o.startswith(("+sweep=", "+experiment="))]
+        chosen, rest = split_choices(overrides, "sweep", "experiment")
         with past_prefect() as came_to:
-            sweep(sweep=of("sweep")[-1], experiment=[*of("experiment"), "none"][0], overrides=rest)
+            sweep(**chosen, overrides=rest)
         assert came_to.report is not None, "a flow without a report raises"
         report = came_to.report
     else:

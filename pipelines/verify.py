@@ -1,6 +1,7 @@
-"""verify: checks any adapter directory again, from disk only.
+"""Checks an adapter again, from disk only: its bytes, its logits, its base, its gradients.
 
-python -m pipelines.verify adapter=outputs/runs/NAME/TIME-ID/adapter
+python -m pipelines.verify adapter=outputs/runs/mine/adapter
+python -m pipelines.verify adapter=outputs/runs/mine/adapter 'verify.checks=[files,mlx_lm_logits]'
 """
 
 from pipelines.command.adapter_argument import adapter_name, with_adapter, with_form

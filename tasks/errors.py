@@ -1,5 +1,7 @@
 """The error family: every mistake a user can make is one of these, and says what, where, both values and the fix."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -74,3 +76,25 @@ class Paused(Interrupted):
 
     def __init__(self, message: str, signum: int = 15):
         super().__init__(message, signum)
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str | None = None, *, cutoff: float = 0.6) -> str:
+    """The fix for a name that does not exist: the one that was probably meant.
+
+    Args:
+        word: as typed.
+        known: what there is.
+        otherwise: where nothing is near; None lists what there is.
+        cutoff: how near a name must be, from 0 to 1.
+
+    Example:
+        >>> suggest("lorra", ["lora", "rslora"])
+        'did you mean lora?'
+        >>> suggest("x", ["lora", "rslora"])
+        'choose from lora, rslora'
+    """
+    known = [*known]
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"choose from {', '.join(known)}" if otherwise is None else otherwise

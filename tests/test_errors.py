@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tasks import errors
-from tasks.errors import DataError, GraftlineError, Interrupted
+from tasks.errors import DataError, GraftlineError, Interrupted, suggest
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GraftlineError)]
 
@@ -43,3 +43,10 @@ def test_it_survives_being_pickled(error):
     """Prefect carries what a task raises to the flow that way."""
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_what_is_near_is_suggested_and_what_there_is_listed_where_nothing_is():
+    assert suggest("q_prj", iter(["k_proj", "q_proj"])) == "did you mean q_proj?"
+    assert suggest("zzz", iter(["a", "b"])) == "choose from a, b"
+    assert suggest("zzz", ["a"], "see conf/") == "see conf/"
+    assert suggest("abcd", ["abxy"]) != suggest("abcd", ["abxy"], cutoff=0.4)

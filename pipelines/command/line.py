@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import hydra
 
 from pipelines.command.multirun import Job, own_folder, summarize
+from pipelines.command.output import survive_closed_pipes
 from pipelines.config import CONF, compose_plain, job_overrides, lenient, multirun_folder, without_sweeps
 from tasks.errors import GraftlineError, Interrupted
 
@@ -37,20 +38,24 @@ _ELSEWHERE = {
 """Flags with which our own configuration is not what is composed."""
 
 
-def command(module: str, check: Check, *, flags: bool = True) -> NoReturn:
+def command(module: str, check: Check, *, flags: bool = True, keys: bool = True) -> NoReturn:
     """Runs `main(overrides)` of a module and exits: 0 done, 1 the input or the result is at fault, 130/143 stopped.
 
     Args:
         module: where `main` is; imported only after `check` passed, so that a typo costs no heavy import.
         check: raises GraftlineError for overrides that cannot be run.
         flags: whether Hydra's own flags make sense for this command.
+        keys: whether it takes the keys of a run, which --help lists.
     """
+    survive_closed_pipes()
     arguments = sys.argv[1:]
-    if not flags and {"--help", "-h"} & set(arguments):
-        print(sys.modules["__main__"].__doc__)
-        sys.exit(0)
+    helps = bool({"--help", "-h"} & set(arguments))
+    if helps:
+        print(sys.modules["__main__"].__doc__, flush=True)
+        if not keys:
+            sys.exit(0)
     try:
-        if flags and any(argument.startswith("-") for argument in arguments):
+        if helps or (flags and any(argument.startswith("-") for argument in arguments)):
             _with_hydra(module, check, arguments)
         else:
             _run(module, check, arguments)

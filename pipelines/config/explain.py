@@ -1,6 +1,5 @@
 """What is wrong with a configuration, in words: the key, the value, and what was probably meant."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from hydra.errors import OverrideParseException
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
+
+from tasks.errors import suggest
 
 
 def explain(detail: ErrorDetails, run: type[BaseModel]) -> str:
@@ -27,8 +28,7 @@ def explain(detail: ErrorDetails, run: type[BaseModel]) -> str:
             if key in known:  # of another kind of the same group
                 return f"{key}={shown}: there is no such key with {path[0]}={detail['loc'][-2]}; ~{key} takes it away"
             room = [k for k in known if k.rpartition(".")[0] == ".".join(path[:-1])]
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(room)}"
+            hint = suggest(key, known, f"choose from {', '.join(room)}", cutoff=0.5)
             return f"{key}={shown}: there is no such key; {hint}"
         case "missing":
             return f"{key} is missing; give {key}=..."
@@ -60,9 +60,8 @@ def explain_hydra(error: Exception, conf: Path) -> str:
     if found := re.search(r"Could not find '(\w+)/([^']*)'", text):
         group, choice = found.groups()
         options = sorted(path.stem for path in (conf / group).glob("*.yaml"))
-        near = difflib.get_close_matches(choice, options, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{group}={choice}: there is no such choice; {hint}choose from {', '.join(options)}"
+        hint = suggest(choice, options, "")
+        return f"{group}={choice}: there is no such choice; {f'{hint} ' * bool(hint)}choose from {', '.join(options)}"
     if found := re.search(r"Could not override '(\w+)'", text):
         return f"{found[1]}=...: no file of conf/{found[1]} is chosen that could be replaced; write +{found[1]}=..."
     if found := re.search(r"Ambiguous value for argument '[+]*([^']*)'", text):

@@ -1,13 +1,12 @@
 """What a web form may change: the keys of a run and the choices in conf/, nothing around them."""
 
-import difflib
 import re
 from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
 
 from pipelines.config import CONF, EXPERIMENTS, Run, parse_override
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, suggest
 
 
 def check_overrides(overrides: Sequence[str], *, besides: Sequence[str] = ()) -> list[str]:
@@ -43,8 +42,7 @@ def _beyond(parsed: Override, besides: Sequence[str]) -> str | None:
     if parsed.package is not None or not re.fullmatch(r"[\w.-]+", key, re.ASCII):
         return "name a key with dots, as in lora.rank=16"
     if top not in (*Run.model_fields, *besides):
-        near = difflib.get_close_matches(top, Run.model_fields, n=1)
-        return f"there is no key {top!r}; " + (f"did you mean {near[0]!r}?" if near else "see conf/config.yaml")
+        return f"there is no key {top!r}; {suggest(top, Run.model_fields, 'see conf/config.yaml')}"
     if parsed.is_sweep_override():
         return "it asks for several runs; give one value, in quotes if it has a comma"
     if "${" in re.sub(r"\$\{[\w.]+\}", "", str(value)):

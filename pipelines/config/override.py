@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _WORDS = {"true", "false", "null", "nan", "inf"}  # which Hydra would not take for text
@@ -50,3 +51,30 @@ def readable(typed: str) -> str:
     """
     key, _, value = typed.partition("=")
     return typed if value.isascii() or re.search(r"^['\"\[{]|[,(]", value) else override(key, value)
+
+
+def choices(**chosen: str | None) -> list[str]:
+    """The overrides that choose a file of a group; none for `none`, as the forms of the UI say it, and for None.
+
+    Example:
+        >>> choices(sweep="rate_and_rank", experiment="none")
+        ['+sweep=rate_and_rank']
+    """
+    return [f"+{group}={choice}" for group, choice in chosen.items() if choice not in (None, "none")]
+
+
+def split_choices(overrides: Sequence[str], *groups: str) -> tuple[dict[str, str], list[str]]:
+    """The choice of each of these groups, the last one counts, and the other overrides.
+
+    Example:
+        >>> split_choices(["+experiment=quickstart", "lora.rank=4"], "sweep", "experiment")
+        ({'experiment': 'quickstart'}, ['lora.rank=4'])
+    """
+    chosen, rest = {}, []
+    for typed in overrides:
+        key, _, value = typed.partition("=")
+        if key[:1] == "+" and key[1:] in groups:
+            chosen[key[1:]] = value
+        else:
+            rest.append(typed)
+    return chosen, rest

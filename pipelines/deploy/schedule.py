@@ -13,6 +13,7 @@ from pipelines.command.preflight import preflight
 from pipelines.config import CONF, compose_plain
 from pipelines.config.explain import explain
 from pipelines.config.form import check_experiment, check_overrides
+from pipelines.config.override import choices
 from pipelines.config.window import Window, check_window
 from tasks.artifact import Record
 from tasks.errors import ConfigError, GraftlineError
@@ -98,13 +99,13 @@ class Schedule(Record):
             check_experiment(self.experiment)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        experiment = [] if self.experiment == "none" else [f"+experiment={self.experiment}"]
+        chosen = choices(sweep=self.sweep, experiment=self.experiment)
         if self.sweep is None:
-            preflight([*experiment, *check_overrides(run["overrides"])])
+            preflight([*chosen, *check_overrides(run["overrides"])])
         else:
             from pipelines.search.problems import check
 
-            check([f"+sweep={self.sweep}", *experiment, *check_overrides(run["overrides"], besides=("sweep",))])
+            check([*chosen, *check_overrides(run["overrides"], besides=("sweep",))])
 
 
 def read_schedule(name: str, overrides: Sequence[str] = ()) -> Schedule:

@@ -13,7 +13,7 @@ from pipelines.report.run_report import write_report
 from pipelines.report.tokens_page import write_tokens_page
 from pipelines.run.gpu_lock import gpu_lock
 from pipelines.run.run_dir import OUTPUTS, TOKENS, new_run_dir, open_run, seal
-from pipelines.run.unfinished import unfinished
+from pipelines.run.unfinished import interrupted_run
 from pipelines.run.within import require_open, within
 from tasks.adapter import base_fingerprint
 from tasks.device.blas import device
@@ -69,4 +69,4 @@ def _interrupted_run(run: Run) -> Path | None:
     if not run.window or run.run_dir or run.resume == "never":
         return None
     require_open(run.window)
-    return unfinished(run, OUTPUTS / "runs", lambda: tokens_of(run.data, run.model, TOKENS).fingerprint)
+    return interrupted_run(run, OUTPUTS / "runs", lambda: tokens_of(run.data, run.model, TOKENS).fingerprint)

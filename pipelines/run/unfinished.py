@@ -2,21 +2,19 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 
-from pipelines.config import Run, decode
+from pipelines.config import Run
+from pipelines.run.earlier import earlier_settings
 from pipelines.run.resume import shaping
 from tasks.artifact import read_manifest
-from tasks.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
-def unfinished(run: Run, runs: Path, rows: Callable[[], str]) -> Path | None:
+def interrupted_run(run: Run, runs: Path, rows: Callable[[], str]) -> Path | None:
     """The newest directory of runs/NAME in which a run of these settings can go on; None where a new one begins.
 
     One of other settings, or that a process works in, is passed over. So is one of other rows: nobody is there at
@@ -29,7 +27,7 @@ def unfinished(run: Run, runs: Path, rows: Callable[[], str]) -> Path | None:
     """
     for folder in sorted((runs / run.name).glob("*/"), reverse=True):
         begun = any(folder.glob("checkpoints/step-*")) and not (folder / "manifest.json").exists()
-        if not begun or _earlier(folder / "config.yaml") != shaping(run) or _in_use(folder / ".lock"):
+        if not begun or shaping(earlier_settings(folder) or {}) != shaping(run) or _in_use(folder / ".lock"):
             continue
         if _rows_of(folder) in (None, rows()):
             return folder
@@ -44,13 +42,6 @@ def unfinished(run: Run, runs: Path, rows: Callable[[], str]) -> Path | None:
 def _rows_of(folder: Path) -> str | None:
     newest = max(folder.glob("checkpoints/step-*"))
     return (read_manifest(newest) or {}).get("origin", {}).get("data")
-
-
-def _earlier(config: Path) -> dict[str, object] | None:
-    with suppress(OSError, ValueError, yaml.YAMLError, ConfigError):
-        plain = yaml.safe_load(config.read_text(encoding="utf-8"))
-        return shaping(decode(plain)) if isinstance(plain, dict) else None
-    return None
 
 
 def _in_use(lock: Path) -> bool:

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pipelines.config import Run, compose, decode
+from pipelines.config import Run, compose
 from pipelines.config.override import override
+from pipelines.run.earlier import earlier_settings
 from pipelines.run.gpu_lock import gpu_lock
 from pipelines.run.stages import run_stages
 from pipelines.search import space
 from pipelines.search.search import Search
 from tasks.artifact import atomic_directory, damaged_files, fingerprint, read_manifest
 from tasks.errors import RunError, VerifyError
+from tasks.verify import Verdict
 
 log = logging.getLogger(__name__)
 COPIED = ("config.yaml", "plan.json", "metrics.jsonl", "loss.svg", "report.md", "report.json", "tokens.html")
@@ -64,9 +64,9 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
     run = compose([*changes, override("run_dir", str(folder)), "resume=auto"])
     with gpu_lock(search.run.gpu_lock, folder):
         report = _done(run, folder) or run_stages(run, changes, as_stage)
-    failed = [f"{c['name']}: {c['detail']}" for c in report["verify"]["checks"] if not c["passed"]]
-    if failed:
-        raise VerifyError(f"the best adapter, of trial {number} at {folder}, is not verified: {'; '.join(failed)}")
+    verdict = Verdict.model_validate(report["verify"], strict=False)
+    if not verdict.passed:
+        raise VerifyError(f"the best adapter, of trial {number} at {folder}, is not verified: {verdict.failures()}")
     best = {
         "adapter": str(out / "adapter"),
         "where": row["where"],
@@ -90,7 +90,7 @@ def _done(run: Run, folder: Path) -> dict[str, Any] | None:
     """The trial's own report, where it was evaluated and verified as the run says and its adapter is what it was."""
     if not (folder / "manifest.json").exists() or damaged_files(folder / "adapter"):
         return None
-    was = decode(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
-    if (was.evaluate, was.verify) != (run.evaluate, run.verify):
+    earlier, now = earlier_settings(folder) or {}, run.model_dump(mode="json")
+    if any(earlier.get(key) != now[key] for key in ("evaluate", "verify")):
         return None
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))

@@ -1,6 +1,5 @@
 """What can be known of a search before anything is written: every problem at once, each with its key and the fix."""
 
-import difflib
 import math
 import re
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pipelines.run.resume import FREE, shaping
 from pipelines.search import space
 from pipelines.search.config import Categorical, Grid, Unpruned
 from pipelines.search.search import Search, compose_search, gathered, lines
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, suggest
 
 MOST = 10_000
 CHEAP = ("evaluate", "verify")
@@ -43,11 +42,8 @@ def _of_the_space(search: Search) -> list[str]:
         for other, wanted in parameter.when.items():
             where, values = f"sweep.space.{key}.when.{other}", space.allowed(wanted)
             if other not in keys:
-                near = difflib.get_close_matches(other, keys, n=1)
-                hint = (
-                    f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(k for k in keys if k != key)}"
-                )
-                found.append(f"{where}: there is no such key in the space{hint}")
+                fix = suggest(other, (k for k in keys if k != key))
+                found.append(f"{where}: there is no such key in the space; {fix}")
             elif not isinstance(of := keys[other], Categorical):
                 found.append(f"{where}: only a categorical key can be a condition; {other} is of a range")
             elif absent := [value for value in values if value not in of.choices]:
@@ -86,9 +82,8 @@ def _of_the_rest(search: Search) -> list[str]:
     sweep, run, found = search.sweep, search.run, []
     known = fields()
     if sweep.objective not in known:
-        near = difflib.get_close_matches(sweep.objective, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
-        found.append(f"sweep.objective={sweep.objective}: it is no number of report.json; {hint}")
+        fix = suggest(sweep.objective, known)
+        found.append(f"sweep.objective={sweep.objective}: it is no number of report.json; {fix}")
     if sweep.budget.trials is None and sweep.budget.hours is None and not isinstance(sweep.sampler, Grid):
         found.append("sweep.budget: when is it enough? give sweep.budget.trials=... or sweep.budget.hours=...")
     shaping = [override for override in sweep.trial if re.split(r"[.=]", override.lstrip("+"))[0] not in CHEAP]

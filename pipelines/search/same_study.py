@@ -1,8 +1,8 @@
 """What the trials of a study must have in common, so that their values compare: everything that is not searched."""
 
-import json
 from typing import Any
 
+from pipelines.run.earlier import differences, flat
 from pipelines.run.run_dir import TOKENS
 from pipelines.search.config import Sweep
 from pipelines.search.search import Search
@@ -32,9 +32,9 @@ def settings_of(sweep: Sweep, shaping: dict[str, Any]) -> dict[str, str]:
         shaping: the settings that shape the adapter of the run that is varied.
     """
     searched = {"space": sweep.model_dump(mode="json")["space"], "objective": sweep.objective}
-    flat = _flat({"sweep": {**searched, "direction": sweep.direction}, **shaping})
+    settings = flat({"sweep": {**searched, "direction": sweep.direction}, **shaping})
     varied = tuple(f"{key}." for key in sweep.space)
-    return {key: value for key, value in flat.items() if not f"{key}.".startswith(varied)}
+    return {key: value for key, value in settings.items() if not f"{key}.".startswith(varied)}
 
 
 def check_settings(name: str, earlier: dict[str, str] | None, now: dict[str, str]) -> None:
@@ -50,12 +50,6 @@ def check_settings(name: str, earlier: dict[str, str] | None, now: dict[str, str
     if not changed:
         return
     changed.sort(key=lambda key: (not key.startswith("sweep."), key))
-    shown = ", ".join(f"{key} was {earlier.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in changed[:4])
-    more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
-    raise ConfigError(f"the study {name} is of other settings: {shown}{more}; give another sweep.study=...")
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    if not isinstance(value, dict) or not value:
-        return {prefix: json.dumps(value)}
-    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}
+    raise ConfigError(
+        f"the study {name} is of other settings: {differences(changed, earlier, now)}; give another sweep.study=..."
+    )

@@ -20,6 +20,7 @@ from tasks.artifact import Record, is_disk_full
 from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, Pruned, TargetError
 from tasks.memory import GB
 from tasks.sink import Sink, StepMetrics
+from tasks.verify import Verdict
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -181,8 +182,8 @@ def record(study: Study, claimed: Claimed, outcome: Outcome) -> None:
 
 def _judged(report: dict[str, Any], objective: str) -> Outcome:
     if report["status"] != "verified":
-        failed = [check["name"] for check in report["verify"]["checks"] if not check["passed"]]
-        return Outcome(state="failed", detail=f"its adapter is not verified: {', '.join(failed)}")
+        verdict = Verdict.model_validate(report["verify"], strict=False)
+        return Outcome(state="failed", detail=f"its adapter is not verified: {verdict.failures()}")
     value = value_of(report, objective)
     if value is None:
         return Outcome(state="failed", detail=f"its report has no {objective}")

@@ -5,13 +5,12 @@ block. So a new family needs nothing here, unless its projections have names of 
 keep the usual ones.
 """
 
-import difflib
 from collections.abc import Sequence
 
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
-from tasks.errors import ModelError, TargetError
+from tasks.errors import ModelError, TargetError, suggest
 
 LINEAR = (nn.Linear, nn.QuantizedLinear, SwitchLinear, QuantizedSwitchLinear)
 """The module types that count as projections, dense and mixture-of-experts, quantized or not."""
@@ -114,10 +113,10 @@ def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: in
             missing.append(target)
     if missing:
         names = list(dict.fromkeys(_name(path) for path in paths))
-        near = difflib.get_close_matches(missing[0], [*names, *paths], n=1)
+        hint = suggest(missing[0], [*names, *paths], "")
         raise TargetError(
             f"no projection {', '.join(map(repr, missing))} in the blocks of {model_type(model)}; choose from "
-            f"{', '.join(names)}" + (f" (did you mean {near[0]!r}?)" if near else "")
+            f"{', '.join(names)}" + (f" ({hint})" if hint else "")
         )
     return sorted(selected)
 

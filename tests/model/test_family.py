@@ -76,7 +76,7 @@ def test_a_target_that_matches_nothing_lists_what_there_is():
         select_projections(tiny_model("qwen3"), ["q_proj", "qproj", "wo"])
     assert str(caught.value) == (
         "no projection 'qproj', 'wo' in the blocks of qwen3; choose from down_proj, gate_proj, up_proj, k_proj, "
-        "o_proj, q_proj, v_proj (did you mean 'q_proj'?)"
+        "o_proj, q_proj, v_proj (did you mean q_proj?)"
     )
 
 

@@ -17,7 +17,7 @@ from tasks.optim import OPTIMIZERS
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Could not find 'lora/lorra'", "lora=lorra: there is no such choice; did you mean 'lora'. choose from lora"),
+        ("Could not find 'lora/lorra'", "lora=lorra: there is no such choice; did you mean lora. choose from lora"),
         ("Could not override 'experiment'. No match.", "no file of conf/experiment is chosen .* write \\+experiment="),
         ("Ambiguous value for argument '++lora.rank=2,4'\n1. ...", "^lora.rank=2,4: several values are several runs"),
         ("\n  first line\nsecond", "cannot be composed:   first line$"),

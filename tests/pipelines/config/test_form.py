@@ -97,7 +97,7 @@ def test_a_choice_outside_conf_would_otherwise_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("lorra.rank=2", "did you mean 'lora'"),
+        ("lorra.rank=2", "did you mean lora"),
         ("lora=rslor", "choose from lora, rslora"),
         ("+experiment=quickstart", "a field of its own"),
         ("seed=1,2", "several runs"),

@@ -37,7 +37,7 @@ def test_an_interval() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("nigtly", [], r"schedule=nigtly: there is no such choice; did you mean 'nightly'\?"),
+        ("nigtly", [], r"schedule=nigtly: there is no such choice; did you mean nightly\?"),
         ("nightly", ["schedule.crn=x"], r"schedule nightly: crn=\"x\": there is no such key; did you mean cron\?"),
         (
             "nightly",

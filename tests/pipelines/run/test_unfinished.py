@@ -8,7 +8,7 @@ import yaml
 from filelock import FileLock
 
 from pipelines.config import Run, compose
-from pipelines.run.unfinished import unfinished
+from pipelines.run.unfinished import interrupted_run
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def _left(runs: Path, run: Run, time: str) -> Path:
 
 
 def test_the_newest_of_the_same_settings(run: Run, tmp_path: Path) -> None:
-    assert unfinished(run, tmp_path, _rows) is None
+    assert interrupted_run(run, tmp_path, _rows) is None
     _left(tmp_path, run, "20261120-220000-aaaa")
     newest = _left(tmp_path, run, "20261121-220000-aaaa")
     _left(tmp_path, compose(["+experiment=quickstart", "name=nightly", "lora.rank=3"]), "20261122-220000-aaaa")
-    assert unfinished(run, tmp_path, _rows) == newest
+    assert interrupted_run(run, tmp_path, _rows) == newest
     later = run.model_copy(update={"window": "23:00-05:00"})
-    assert unfinished(later, tmp_path, _rows) == newest, "the hours do not shape the adapter"
-    assert unfinished(run.model_copy(update={"name": "other"}), tmp_path, _rows) is None
+    assert interrupted_run(later, tmp_path, _rows) == newest, "the hours do not shape the adapter"
+    assert interrupted_run(run.model_copy(update={"name": "other"}), tmp_path, _rows) is None
 
 
 @pytest.mark.parametrize("flaw", ["sealed", "no checkpoint", "no config", "torn config", "other keys"])
@@ -52,7 +52,7 @@ def test_what_cannot_go_on_is_passed_over(run: Run, tmp_path: Path, flaw: str) -
             (folder / "config.yaml").write_text("name: [")
         case "other keys":
             (folder / "config.yaml").write_text("name: nightly")
-    assert unfinished(run, tmp_path, _rows) is None
+    assert interrupted_run(run, tmp_path, _rows) is None
 
 
 def test_one_of_other_rows_is_passed_over_and_said_once(
@@ -61,8 +61,8 @@ def test_one_of_other_rows_is_passed_over_and_said_once(
     folder = _left(tmp_path, run, "20261121-220000-aaaa")
     manifest = {"files": {}, "origin": {"data": "yesterday's", "tokenizer": "a"}}
     (folder / "checkpoints/step-000003/manifest.json").write_text(json.dumps(manifest))
-    assert unfinished(run, tmp_path, lambda: "yesterday's") == folder
-    assert unfinished(run, tmp_path, _rows) is None
+    assert interrupted_run(run, tmp_path, lambda: "yesterday's") == folder
+    assert interrupted_run(run, tmp_path, _rows) is None
     (said,) = caplog.messages
     assert said.startswith("the rows are not those that 20261121-220000-aaaa was begun with, so it is left and a run")
     assert said.endswith(f"run_dir={folder} goes on with it")
@@ -70,7 +70,7 @@ def test_one_of_other_rows_is_passed_over_and_said_once(
     fresh = _left(tmp_path, run, "20261122-220000-aaaa")  # of the night after
     manifest["origin"]["data"] = _rows()
     (fresh / "checkpoints/step-000003/manifest.json").write_text(json.dumps(manifest))
-    assert unfinished(run, tmp_path, _rows) == fresh
+    assert interrupted_run(run, tmp_path, _rows) == fresh
     assert not caplog.messages
 
 
@@ -78,6 +78,6 @@ def test_one_in_use_is_passed_over_a_killed_one_is_not(run: Run, tmp_path: Path)
     folder = _left(tmp_path, run, "20261121-220000-aaaa")
     lock = FileLock(folder / ".lock")
     with lock:
-        assert unfinished(run, tmp_path, _rows) is None
+        assert interrupted_run(run, tmp_path, _rows) is None
     (folder / ".lock").touch()
-    assert unfinished(run, tmp_path, _rows) == folder
+    assert interrupted_run(run, tmp_path, _rows) == folder

@@ -26,7 +26,7 @@ def _check(folder: Path, *overrides: str) -> None:
         ([f"{SPACE}.lora.rank.choices=[4, many]"], 'sweep.space: lora.rank="many": Input should be a valid integer'),
         (
             [f"{SPACE}.lora.choices=[lora, dora]"],
-            "sweep.space: lora=dora: there is no such choice; did you mean 'lora'? ",
+            "sweep.space: lora=dora: there is no such choice; did you mean lora? ",
         ),
         ([f"{SPACE}.optim.lr.low=0"], "sweep.space.optim.lr: log over 0.0 to 0.03 goes through zero"),
         (
@@ -51,7 +51,7 @@ def _check(folder: Path, *overrides: str) -> None:
         (["sweep.sampler=tpee"], 'sweep.sampler.kind="tpee": choose from'),
         (["train.eval_every=null"], "sweep.pruner.kind=median: it goes by the validation loss; give train.eval_every="),
         (["sweep.trial=['train.steps=3']"], "sweep.trial: 'train.steps=3' is neither of evaluate nor of verify"),
-        (["sweep.trial=['verify=quik']"], "sweep.trial: verify=quik: there is no such choice; did you mean 'quick'?"),
+        (["sweep.trial=['verify=quik']"], "sweep.trial: verify=quik: there is no such choice; did you mean quick?"),
         (["sweep.storage=mysql://host/db"], "sweep.storage=mysql://host/db: write sqlite:///FILE"),
         (["sweep.stduy=x"], 'sweep.stduy="x": there is no such key; did you mean sweep.study?'),
         (["run_dir=somewhere"], "run_dir=somewhere: each trial has its own"),

@@ -103,10 +103,14 @@ def test_what_breaks_one_trial_does_not_break_the_search(one: Run, error: Except
 def test_an_adapter_that_is_not_verified_is_no_result(one: Run) -> None:
     def run_stages(*arguments: Any) -> dict[str, Any]:
         failed = {"name": "reload_logits", "passed": False, "detail": "max |d| 3"}
-        return {**stand_in(lambda run, n: 1.0)(*arguments), "status": "failed", "verify": {"checks": [failed]}}
+        return {
+            **stand_in(lambda run, n: 1.0)(*arguments),
+            "status": "failed",
+            "verify": {"passed": False, "checks": [failed]},
+        }
 
     outcome, _ = one(run_stages)
-    assert outcome == Outcome(state="failed", detail="its adapter is not verified: reload_logits")
+    assert outcome == Outcome(state="failed", detail="its adapter is not verified: reload_logits: max |d| 3")
 
 
 @pytest.mark.parametrize(
