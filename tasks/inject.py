@@ -11,12 +11,12 @@ from tasks.lora import Rule
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
-from tasks.model.family import model_type, select_projections
+from tasks.model.family import model_type
 
 log = logging.getLogger(__name__)
 
 
-@task(name="inject", task_run_name="inject rank {rule.rank}", cache_policy=NO_CACHE)
+@task(name="inject", task_run_name="inject {rule.label}", cache_policy=NO_CACHE)
 def inject(model: Model, rule: Rule, seed: int, out: Path) -> Adapter:
     """Attaches the rule to the base, found by the base itself, and saves what training starts from.
 
@@ -31,8 +31,7 @@ def inject(model: Model, rule: Rule, seed: int, out: Path) -> Adapter:
         TargetError: a target that no projection answers to.
     """
     base = load_base(model).model
-    paths = select_projections(base, rule.targets, rule.last_blocks)
-    names = attach(base, paths, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks, seed=seed)
+    names = attach(base, rule, seed)
     adapter = save_adapter(out, base, rule=rule, source=model, step=0, seed=seed)
-    log.info("attached rank %d to %d projections of %s", rule.rank, len(names), model_type(base))
+    log.info("attached %s to %d projections of %s", rule.label, len(names), model_type(base))
     return adapter

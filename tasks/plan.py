@@ -25,7 +25,7 @@ from tasks.lora.attach import adapted_layers, attach
 from tasks.memory import GB, Memory
 from tasks.model import Model
 from tasks.model.base import Base, load_base
-from tasks.model.family import model_type, select_projections
+from tasks.model.family import model_type
 from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
@@ -125,8 +125,7 @@ def plan(
     held: Any = tree_flatten(base.model.parameters())
     base_bytes = sum(array.nbytes for _, array in held)
     rule, memory = recipe.rule, recipe.memory
-    paths = select_projections(base.model, rule.targets, rule.last_blocks)
-    attach(base.model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
+    attach(base.model, rule)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
     demand = Demand(base.model, rows, identity(cache, model, rule))
     chosen, options = _within_budget(demand, recipe, _chosen_before(out), probe=probe)

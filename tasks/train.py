@@ -115,7 +115,7 @@ def train(
         Interrupted: a signal came; a checkpoint was written first.
     """
     base = load_base(model).model
-    load_adapter(Path(start.path), base, dropout=recipe.rule.dropout)
+    load_adapter(Path(start.path), base, rule=recipe.rule)
     rows, valid = cache.split("train"), cache.split("valid") if "valid" in cache.splits else None
     with limits(recipe.memory):
         mx.reset_peak_memory()

@@ -9,8 +9,8 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_map
 
+from tasks.lora import LoRA, Rule
 from tasks.lora.attach import adapted_layers, attach
-from tasks.model.family import select_projections
 
 COMMON = {
     "hidden_size": 64,
@@ -95,11 +95,11 @@ def tiny_model(family: str = "qwen3", **changes: Any) -> Any:
     return model
 
 
-def attach_random(model: nn.Module, *, seed: int = 0, **options: Any) -> list[str]:
-    """Attaches LoRA to every projection, its B away from zero; gives the names of the layers."""
-    settings: dict[str, Any] = {"rank": 4, "scale": 2.0, "seed": seed, **options}
-    names = attach(model, select_projections(model, ["all"], settings.get("last_blocks")), **settings)
-    for n, layer in enumerate(adapted_layers(model).values()):
+def attach_random(model: nn.Module, rule: Rule | None = None, *, seed: int = 0, **options: Any) -> list[str]:
+    """Attaches LoRA of rank 4 and strength 2, or as the options say, B away from zero; gives the layers' names."""
+    names = attach(model, rule or LoRA(**{"rank": 4, "alpha": 8.0, **options}), seed)
+    layers: Any = adapted_layers(model).values()
+    for n, layer in enumerate(layers):
         layer.lora_b = 0.05 * mx.random.normal(layer.lora_b.shape, key=mx.random.key(100 + seed + n))
     return names
 

@@ -1,7 +1,5 @@
 """Whether a run would fit, asked before it is run: by the sweep for each trial, by the plan for the longest row."""
 
-from typing import Any
-
 from pydantic import Field
 
 from pipelines.config import Run
@@ -19,7 +17,6 @@ from tasks.lora import AnyRule
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
-from tasks.model.family import select_projections
 from tasks.score.held_out import HeldOut
 from tasks.step import Recipe
 from tasks.tokenize import tokens_of
@@ -70,7 +67,7 @@ def would_fit(run: Run) -> Fits:
 
 def _stages(demand: Demand, recipe: Recipe, cache: TokenCache, run: Run) -> Stages:
     """What the other stages hold; of another rank, told by the first one's and the adapter's own bytes."""
-    shaping = run.lora.model_dump(mode="json", include={"targets", "last_blocks"})
+    shaping = {name: value for name, value in run.lora.shaping.items() if name != "rank"}
     how = recipe.model_dump_json(include={"layout", "loss", "memory", "train"})
     of = fingerprint([cache.fingerprint, run.model, shaping, how, run.evaluate, run.verify])
     if of not in _STAGES:
@@ -85,13 +82,13 @@ def longest_rows(run: Run) -> dict[str, int]:
     """For each granularity of checkpointing, the longest row in tokens that a run's budget trains."""
     base = load_base(run.model)
     text = base.config.get("text_config", base.config)
-    model, recipe = _adapted(base.model, run.lora), run.recipe()
-    found = {}
+    recipe, found = run.recipe(), {}
+    attach(base.model, run.lora)
     for checkpoint in RECOMPUTE:
         memory = run.memory.model_copy(update={"checkpoint": checkpoint})
         try:
             most = int(text.get("max_position_embeddings") or 1 << 20)
-            found[str(checkpoint)] = longest_row(model, recipe.model_copy(update={"memory": memory}), most)
+            found[str(checkpoint)] = longest_row(base.model, recipe.model_copy(update={"memory": memory}), most)
         except ConfigError:  # the family has no part of this name
             continue
     return found
@@ -103,11 +100,7 @@ def _demand(cache: TokenCache, model: Model, rule: AnyRule) -> Demand:
     if of not in _KNOWN:
         if len(_KNOWN) >= MOST:
             _KNOWN.pop(next(iter(_KNOWN)))
-        _KNOWN[of] = Demand(_adapted(load_base(model).model, rule), cache.split("train"), of)
+        base = load_base(model).model
+        attach(base, rule)
+        _KNOWN[of] = Demand(base, cache.split("train"), of)
     return _KNOWN[of]
-
-
-def _adapted(model: Any, rule: AnyRule) -> Any:
-    paths = select_projections(model, rule.targets, rule.last_blocks)
-    attach(model, paths, rank=rule.rank, scale=rule.scale, dropout=rule.dropout, last_blocks=rule.last_blocks)
-    return model

@@ -1,9 +1,10 @@
 """An adapter on disk: its one deterministic order of parameters, its file layout, its digests, its probe."""
 
 from tasks.adapter.adapter import Adapter, base_fingerprint, read_adapter, save_adapter, write_weights
+from tasks.adapter.checksums import base_checksums
 from tasks.adapter.load import load_adapter
-from tasks.adapter.names import adapter_parameters, base_checksums
 from tasks.adapter.probe import Probe, read_probe, record_probe
+from tasks.lora.attach import adapter_parameters
 
 __all__ = [
     "Adapter",

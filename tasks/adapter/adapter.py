@@ -1,7 +1,7 @@
 """The adapter directory: mlx-lm's two files, plus a manifest that lets a reload be proven.
 
 adapters.safetensors    the parameters, float32, in the order of their names
-adapter_config.json     mlx-lm's: rank, scale, dropout, keys, number of blocks
+adapter_config.json     mlx-lm's: what the rule writes (rank, scale, dropout), keys, number of blocks
 base.json               what each base parameter held, so that another base is noticed
 probe.safetensors       fixed tokens and their logits at the end of training (tasks/adapter/probe.py)
 manifest.json           the rule, the step, a digest of each tensor and file; written last
@@ -10,19 +10,19 @@ manifest.json           the rule, the step, a digest of each tensor and file; wr
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from safetensors.numpy import save
 
-from tasks.adapter.names import adapter_parameters, base_checksums
+from tasks.adapter.checksums import base_checksums
 from tasks.adapter.probe import PROBE_FILE, Probe
 from tasks.artifact import Record, atomic_directory, file_digest, read_manifest, write_json
 from tasks.errors import AdapterError
-from tasks.lora import Rule
-from tasks.lora.attach import adapted_layers
+from tasks.lora import RULES, Rule
+from tasks.lora.attach import adapted_layers, adapter_parameters
 from tasks.model import Model
 from tasks.model.family import blocks, model_type
 
@@ -38,7 +38,7 @@ class Adapter(Record):
         step: optimizer steps it was trained for.
         parameters: how many numbers it holds.
         modules: how many projections it adapts.
-        rank: inner size of the update.
+        rank: inner size of the update; 0 for a rule that has none.
         scale: factor of the update.
     """
 
@@ -108,8 +108,8 @@ def read_adapter(path: Path) -> Adapter:
         step=(read_manifest(path) or {}).get("step", 0),
         parameters=sum(array.size for array in tensors.values()),
         modules=len({name.rpartition(".")[0] for name in tensors}),
-        rank=config["lora_parameters"]["rank"],
-        scale=config["lora_parameters"]["scale"],
+        rank=int(config.parameters.get("rank", 0)),
+        scale=float(config.parameters.get("scale", 1)),
     )
 
 
@@ -118,14 +118,9 @@ def _mlx_lm_config(model: nn.Module, rule: Rule, source: Model) -> dict[str, Any
     inside = {name.removeprefix(f"{prefix}.").partition(".")[2] for name in adapted_layers(model)}
     return {
         "model": source.path,
-        "fine_tune_type": "lora",
+        "fine_tune_type": rule.fine_tune_type,
         "num_layers": rule.last_blocks or len(all_blocks),
-        "lora_parameters": {
-            "rank": rule.rank,
-            "scale": rule.scale,
-            "dropout": rule.dropout,
-            "keys": sorted(inside),
-        },
+        "lora_parameters": {**rule.parameters, "keys": sorted(inside)},
     }
 
 
@@ -134,8 +129,22 @@ def base_fingerprint(path: Path) -> str:
     return file_digest(path / BASE)[:16]
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """adapter_config.json, its strength and its blocks as numbers.
+class Config(NamedTuple):
+    """What adapter_config.json says.
+
+    Attributes:
+        rule: what attaches it, to every projection of every block.
+        parameters: `lora_parameters` as they stand there.
+        last_blocks: the number of blocks at the end of the model that it is for; mlx-lm takes 0 or less for all.
+    """
+
+    rule: Rule
+    parameters: dict[str, Any]
+    last_blocks: int
+
+
+def read_config(path: Path) -> Config:
+    """adapter_config.json, in the hands of the rule whose layer it is of.
 
     Raises:
         AdapterError: no such directory, or one without such a file.
@@ -144,15 +153,14 @@ def read_config(path: Path) -> dict[str, Any]:
         raise AdapterError(f"adapter at {path}: there is no such directory")
     if missing := [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]:
         raise AdapterError(f"adapter at {path}: it holds no {' and no '.join(missing)}; is it an adapter's directory?")
+    layers = {kind.fine_tune_type: kind for kind in reversed(RULES.values())}
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        if config.get("fine_tune_type", "lora") != "lora":
-            raise AdapterError(
-                f"adapter at {path}: fine_tune_type is {config['fine_tune_type']!r}; only 'lora' is read"
-            )
-        lora = dict(config["lora_parameters"])
-        lora |= {"rank": int(lora["rank"]), "scale": float(lora["scale"])}
-        return {**config, "num_layers": int(config["num_layers"]), "lora_parameters": lora}
+        if (layer := config.get("fine_tune_type", "lora")) not in layers:
+            read = ", ".join(map(repr, layers))
+            raise AdapterError(f"adapter at {path}: fine_tune_type is {layer!r}; only {read} is read")
+        parameters = dict(config["lora_parameters"])
+        return Config(layers[layer].read(parameters), parameters, int(config["num_layers"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"adapter at {path}: {CONFIG} cannot be read: {error}") from error
 

@@ -6,34 +6,33 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 
-from tasks.adapter.adapter import BASE, Adapter, read_adapter, read_config, read_tensors, tensor_digest
-from tasks.adapter.names import adapter_parameters, base_checksums
+from tasks.adapter.adapter import BASE, Adapter, Config, read_adapter, read_config, read_tensors, tensor_digest
+from tasks.adapter.checksums import base_checksums
 from tasks.artifact import read_manifest
 from tasks.errors import AdapterError
-from tasks.lora.attach import attach
-from tasks.model.family import blocks, projections, select_projections
+from tasks.lora import Rule
+from tasks.lora.attach import adapter_parameters, attach
+from tasks.model.family import blocks, projections
 
 
-def load_adapter(path: Path, model: nn.Module, *, dropout: float = 0.0) -> Adapter:
+def load_adapter(path: Path, model: nn.Module, *, rule: Rule | None = None) -> Adapter:
     """Attaches the adapter at `path` to a freshly loaded base and fills it in, strictly.
 
     Everything that does not fit is gathered and raised once, by tensor: missing, unexpected, another shape, other
     bytes than when it was saved, and base parameters that differ from those it was trained on. An adapter of
     `mlx_lm.lora` has no manifest; it is held to names and shapes only.
 
+    Args:
+        path: the adapter directory.
+        model: the base.
+        rule: by which it was attached, for a training, whose dropout is no part of an adapter; None reads the file.
+
     Raises:
         AdapterError: as above.
         TargetError: the model has no such projections.
     """
-    config, tensors = read_config(path), read_tensors(path)
-    manifest = read_manifest(path) or {}
-    parameters = config["lora_parameters"]
-    _, all_blocks = blocks(model)
-    last = config["num_layers"] if 0 < config["num_layers"] < len(all_blocks) else None
-    # Without keys mlx-lm adapts every linear map of the blocks, routers too.
-    keys = parameters.get("keys") or sorted({path for block in all_blocks for path in projections(block)})
-    select_projections(model, keys, last)
-    attach(model, keys, rank=parameters["rank"], scale=parameters["scale"], dropout=dropout, last_blocks=last)
+    config, tensors, manifest = read_config(path), read_tensors(path), read_manifest(path) or {}
+    attach(model, _rule(config, model) if rule is None else rule)
     wanted = adapter_parameters(model)
     problems = [
         f"{name} is missing, the model wants {array.shape}" for name, array in wanted.items() if name not in tensors
@@ -53,6 +52,15 @@ def load_adapter(path: Path, model: nn.Module, *, dropout: float = 0.0) -> Adapt
     _check_base(path, model)
     model.load_weights([(name, array.astype(mx.float32)) for name, array in tensors.items()], strict=False)
     return read_adapter(path)
+
+
+def _rule(config: Config, model: nn.Module) -> Rule:
+    """The rule that attaches to this model what a configuration is of."""
+    _, all_blocks = blocks(model)
+    last = config.last_blocks if 0 < config.last_blocks < len(all_blocks) else None
+    # Without keys mlx-lm adapts every linear map of the blocks, routers too.
+    keys = config.parameters.get("keys") or sorted({path for block in all_blocks for path in projections(block)})
+    return config.rule.over(tuple(keys), last)
 
 
 def _check_base(path: Path, model: nn.Module) -> None:

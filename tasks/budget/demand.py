@@ -14,7 +14,7 @@ from tasks.budget.parts import COPIES, Parts
 from tasks.budget.scoring import scoring
 from tasks.budget.training import WINDOW, footprint, unproven
 from tasks.data import TokenCache
-from tasks.lora import AnyRule
+from tasks.lora import Rule
 from tasks.memory import GB, begin_peak, limits
 from tasks.model import Model
 from tasks.model.dense import QUANTIZED, dense_base
@@ -126,10 +126,9 @@ class Demand:
         return self._heaviest[key]
 
 
-def identity(cache: TokenCache, model: Model, rule: AnyRule) -> str:
+def identity(cache: TokenCache, model: Model, rule: Rule) -> str:
     """What identifies a base with an adapter and the rows it is trained on, for what shapes memory."""
-    shaping = rule.model_dump(mode="json", exclude={"kind", "alpha", "dropout"})
-    return fingerprint([cache.fingerprint, model, shaping, rule.dropout > 0])
+    return fingerprint([cache.fingerprint, model, rule.shaping])
 
 
 def refusal(demand: Demand, asked: Recipe) -> str:
@@ -141,8 +140,8 @@ def refusal(demand: Demand, asked: Recipe) -> str:
         for changes in singles(plain, demand.longest, demand.quantized)
     }
     savings["model.quantize=4"] = demand.packable
-    if asked.rule.rank > 1:
-        savings[f"lora.rank={asked.rule.rank // 2}"] = parts.adapter // 2
+    if (rank := asked.rule.shaping.get("rank", 1)) > 1:
+        savings[f"lora.rank={rank // 2}"] = parts.adapter // 2
     listed = sorted(((saving, name) for name, saving in savings.items() if saving > 0), reverse=True)
     told = ", ".join(f"{name} saves {_gb(saving)}" for saving, name in listed) or "nothing saves any"
     weighed = fastest(plain, demand.longest, demand.quantized, demand.bytes, budget)

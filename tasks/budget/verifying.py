@@ -9,7 +9,7 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
 from tasks.adapter import adapter_parameters
-from tasks.adapter.names import PIECE
+from tasks.adapter.checksums import PIECE
 from tasks.adapter.probe import lazy_probe
 from tasks.attention import segment_attention
 from tasks.budget.demand import Demand

@@ -1,4 +1,4 @@
-"""LoRA: the rules that say how strong and how large, the wrapped layers (`layers`), attaching them (`attach`).
+"""LoRA: the rules (`rule` says what one answers for), the layers that they wrap (`layers`), attaching them (`attach`).
 
 Only the rules are imported here, so that decoding a configuration stays light; take the rest from its file.
 """

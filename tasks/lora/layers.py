@@ -14,18 +14,22 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
+from tasks.lora.adapted import Adapted
 from tasks.model.activations import identity, made_of
 
+TRAINED, SCALED = ("lora_a", "lora_b"), ("lora_b",)
+"""The parameters of a layer by mlx-lm's names: the only place that names them."""
 
-class LoRALinear(nn.Module):
+
+class LoRALinear(Adapted):
     """A linear projection with a low-rank update: x @ W.T + scale * ((dropout(x) @ A) @ B).
 
     `lora_a` is [in, rank], uniform in +-1/sqrt(in); `lora_b` is [rank, out], zero; both float32.
     """
 
+    trained, scaled = TRAINED, SCALED
     lora_a: mx.array
     lora_b: mx.array
-    _key: mx.array | None
 
     def __init__(
         self, linear: nn.Linear | nn.QuantizedLinear, *, rank: int, scale: float, dropout: float, key: mx.array
@@ -45,15 +49,15 @@ class LoRALinear(nn.Module):
         return y + (self.scale * ((_dropout(self, x) @ a) @ b)).astype(y.dtype)
 
 
-class LoRASwitchLinear(nn.Module):
+class LoRASwitchLinear(Adapted):
     """The same for a mixture of experts, one update each.
 
     `lora_a` is [experts, rank, in], `lora_b` is [experts, out, rank]; both float32.
     """
 
+    trained, scaled = TRAINED, SCALED
     lora_a: mx.array
     lora_b: mx.array
-    _key: mx.array | None
 
     def __init__(
         self, linear: SwitchLinear | QuantizedSwitchLinear, *, rank: int, scale: float, dropout: float, key: mx.array

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from tasks.lora.rule import Rule
+from tasks.lora.low_rank import LowRank
 
 
-class LoRA(Rule):
+class LoRA(LowRank):
     """Plain LoRA.
 
     Example:

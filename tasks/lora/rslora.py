@@ -3,10 +3,10 @@
 import math
 from typing import Literal
 
-from tasks.lora.rule import Rule
+from tasks.lora.low_rank import LowRank
 
 
-class RsLoRA(Rule):
+class RsLoRA(LowRank):
     """LoRA whose update keeps its size as the rank grows.
 
     Example:

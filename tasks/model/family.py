@@ -89,8 +89,8 @@ def largest_projection(model: nn.Module) -> int:
 def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: int | None = None) -> list[str]:
     """The paths inside a block of the projections that `targets` name, over the last `last_blocks` blocks.
 
-    A target is the last part of a projection's path (`q_proj`), its whole path inside the block
-    (`self_attn.q_proj`), or the usual name where the family has its own; `["all"]` is every projection but routers.
+    A target is a projection's whole path inside the block (`self_attn.q_proj`), or else the last part of it
+    (`q_proj`), or the usual name where the family has its own; `["all"]` is every projection but routers.
 
     Raises:
         TargetError: targets that match nothing, all together, with the list of what there is.
@@ -107,7 +107,8 @@ def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: in
     selected: set[str] = set()
     missing: list[str] = []
     for target in targets:
-        matches = [path for path in paths if target in (path, _name(path)) or aliases.get(target) == _name(path)]
+        called = {target, aliases.get(target)}
+        matches = [target] if target in paths else [path for path in paths if _name(path) in called]
         selected.update(matches)
         if not matches:
             missing.append(target)

@@ -1,6 +1,6 @@
 """An optimizer's state as flat named arrays, so that a checkpoint can hold it and a resumed run go on exactly.
 
-Names are MLX's own tree paths (`step`, `layers.0.q_proj.lora_a.m`), sorted: safetensors bytes follow the order of
+Names are MLX's own tree paths (`step`, `layers.0.q_proj.weight.m`), sorted: safetensors bytes follow the order of
 insertion, and the same state must be the same file.
 """
 

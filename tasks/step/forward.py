@@ -166,17 +166,16 @@ def choose_forward(model: nn.Module, loss: Loss, *, chunk: int | None, usual: fl
 
 
 def compute_dtype(model: nn.Module) -> mx.Dtype:
-    """What a model computes in: the dtype that most of its frozen floating-point parameters have.
+    """What a model computes in: the dtype that most of its frozen floating-point parameters have, or all if none is.
 
     Example:
         >>> compute_dtype(nn.Linear(2, 2))
         mlx.core.float32
     """
-    named: Any = tree_flatten(model.parameters())
-    floats = [
-        a.dtype for name, a in named if mx.issubdtype(a.dtype, mx.floating) and not name.endswith(("lora_a", "lora_b"))
-    ]
-    return Counter(floats).most_common(1)[0][0]
+    trained, named = (dict(tree_flatten(tree)) for tree in (model.trainable_parameters(), model.parameters()))
+    floats = {name: array.dtype for name, array in named.items() if mx.issubdtype(array.dtype, mx.floating)}
+    frozen = [dtype for name, dtype in floats.items() if name not in trained]
+    return Counter(frozen or floats.values()).most_common(1)[0][0]
 
 
 def _boundaries(segments_T: np.ndarray) -> tuple[int, ...]:

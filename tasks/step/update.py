@@ -160,7 +160,7 @@ def is_compiled(train: Train) -> bool:
 
 
 def named(tree: Any) -> dict[str, mx.array]:
-    """The arrays of a tree by their paths, such as `model.layers.0.self_attn.q_proj.lora_a`."""
+    """The arrays of a tree by their paths, such as `model.layers.0.self_attn.q_proj.weight`."""
     return dict(tree_flatten(tree))
 
 

@@ -15,6 +15,6 @@ def saved(folder: Path, source: Model, rule: AnyRule | None = None, seed: int = 
     """Attaches a random adapter to a base, saves it, and gives the model and what was saved."""
     rule = rule or LoRA(rank=4, alpha=8.0)
     model = load_base(source).model
-    attach_random(model, seed=seed, rank=rule.rank, scale=rule.scale, last_blocks=rule.last_blocks)
+    attach_random(model, rule, seed=seed)
     probe = record_probe(model, list(range(20)))
     return model, save_adapter(folder, model, rule=rule, source=source, step=7, seed=seed, probe=probe)

@@ -10,6 +10,7 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from tasks.adapter import load_adapter
 from tasks.errors import AdapterError, GraftlineError, TargetError
+from tasks.lora import LoRA
 from tasks.lora.attach import adapted_layers
 from tasks.model import Model
 from tasks.model.base import load_base
@@ -115,6 +116,6 @@ def test_an_adapter_in_half_precision_is_trained_on_in_float32(model_folder, tmp
     mx.save_safetensors(str(tmp_path / "a" / "adapters.safetensors"), tensors)
     (tmp_path / "a" / "manifest.json").unlink()
     model = load_base(Model(path=str(model_folder()))).model
-    load_adapter(tmp_path / "a", model, dropout=0.1)
+    load_adapter(tmp_path / "a", model, rule=LoRA(rank=4, alpha=8.0, dropout=0.1))
     assert {array.dtype for array in arrays(model.trainable_parameters()).values()} == {mx.float32}
     assert {layer.dropout for layer in adapted_layers(model).values()} == {0.1}

@@ -24,7 +24,6 @@ from tasks.memory import begin_peak, limits
 from tasks.model import Model
 from tasks.model.base import load_base
 from tasks.model.dense import dense_base
-from tasks.model.family import select_projections
 from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.step import Recipe
@@ -62,7 +61,7 @@ def lazy_model(case: Case) -> nn.Module:
         nn.quantize(model, 64, case.bits)
     model.eval()
     model.freeze()
-    attach(model, select_projections(model, case.targets), rank=case.rank, scale=2.0)
+    attach(model, LoRA(rank=case.rank, alpha=2.0 * case.rank, targets=case.targets))
     return model
 
 

@@ -9,10 +9,10 @@ from mlx.utils import tree_map
 from mlx_lm.models import qwen3
 
 from tasks.batch import Batch
+from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
-from tasks.model.family import select_projections
 
 RANK, SCALE = 8, 20.0
 STARTER = Path(__file__).resolve().parents[2] / "examples" / "starter" / "model"
@@ -82,7 +82,7 @@ def twin(model: nn.Module, name: str, bits: int | None = None) -> nn.Module:
 
 def adapted(model: nn.Module) -> nn.Module:
     """The model with this project's LoRA layers on all linears."""
-    attach(model, select_projections(model, ["all"]), rank=RANK, scale=SCALE)
+    attach(model, LoRA(rank=RANK, alpha=SCALE * RANK))
     mx.eval(model.parameters())
     return model
 

@@ -6,7 +6,6 @@ from tasks.budget.demand import Demand, refusal
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Memory
-from tasks.model.family import select_projections
 from tests.bench.rows import BenchRows
 from tests.tiny import tiny_model
 from tests.training import recipe
@@ -16,7 +15,7 @@ ROWS = BenchRows(np.array([200] * 12), 256)
 
 def demand_of() -> Demand:
     model = tiny_model("qwen3")
-    attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0))
     return Demand(model, ROWS)
 
 

@@ -13,7 +13,6 @@ from tasks.budget.later_stages import FIX, WHAT, excess, told, validating
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Memory, begin_peak
-from tasks.model.family import select_projections
 from tasks.settings import Train
 from tasks.step.loop import Fit
 from tasks.step.update import named
@@ -37,7 +36,7 @@ def test_validation_is_never_under_little_over_and_below_the_step(
     family: str, changes: dict[str, Any], longest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model(family, **SIZES)
-    attach(model, select_projections(model, ["all"]), rank=8, scale=2.0)
+    attach(model, LoRA(rank=8, alpha=16.0))
     how = recipe(rule=LoRA(rank=8), train=Train(eval_every=2), **changes)
     rows, valid = BenchRows(np.array([200, 120, 250, 90] * 4), 256), BenchRows(np.array([longest, 100, 60] * 2), 256)
     demand = Demand(model, rows)

@@ -2,14 +2,13 @@ from tasks.budget.longest_row import STEP, longest_row
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Checkpoint, Memory
-from tasks.model.family import select_projections
 from tests.tiny import tiny_model
 from tests.training import recipe
 
 
 def model_of(**changes):
     model = tiny_model("qwen3", **changes)
-    attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0))
     return model
 
 

@@ -14,9 +14,9 @@ from tasks.budget.demand import Demand
 from tasks.budget.heaviest import heaviest
 from tasks.budget.recurrent import loop_of
 from tasks.budget.training import footprint
+from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Checkpoint, Memory, begin_peak
-from tasks.model.family import select_projections
 from tasks.step.loop import Fit
 from tasks.step.update import named
 from tests.attention.families import SAME, tiny
@@ -28,7 +28,7 @@ from tests.training import recipe
 def mamba(**changes: Any) -> Any:
     model = tiny("mamba", **{"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, **changes})
     model.freeze()
-    attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0))
     return model
 
 

@@ -17,7 +17,6 @@ from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import Memory, begin_peak, limits
 from tasks.model.dense import dense_base
-from tasks.model.family import select_projections
 from tasks.settings import Train
 from tasks.step.loop import Fit
 from tasks.step.update import named
@@ -31,7 +30,7 @@ SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "
 
 def model_of(family: str, rank: int, **changes: Any) -> Any:
     model = tiny_model(family, **{**SIZES, **changes})
-    attach(model, select_projections(model, ["all"]), rank=rank, scale=2.0)
+    attach(model, LoRA(rank=rank, alpha=2.0 * rank))
     return model
 
 
@@ -139,7 +138,7 @@ def test_attention_that_is_left_to_the_model_is_told_as_it_runs(
     monkeypatch.setattr("tasks.step.forward.honours_alone", lambda *_: False)
     monkeypatch.setattr(sys.modules["tasks.budget.training"], "builds_alone", lambda _: False)
     model = llama4()
-    attach(model, select_projections(model, ["q_proj", "v_proj"]), rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0, targets=("q_proj", "v_proj")))
     how, rows = recipe(layout=Bucketed(tokens=1536), steps=2), BenchRows(np.array([1537] * 2), 256)
     told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2)).total
     others = begin_peak(named(model.parameters()).values())

@@ -10,8 +10,8 @@ from mlx_lm.models.cache import make_prompt_cache
 from tasks.attention import honours_alone, honours_segments, packed_cache, segment_attention
 from tasks.errors import ConfigError
 from tasks.grad import checkpoint_blocks, recomputed, value_and_grad
+from tasks.lora import LoRA
 from tasks.lora.attach import adapted_layers, attach
-from tasks.model.family import select_projections
 from tests.tiny import arrays, attach_random, tiny_model, token_ids
 
 
@@ -102,7 +102,7 @@ def sharing():
     keys = iter(mx.random.split(mx.random.key(0), 1000))
     model.update(tree_map(lambda x: x + 0.05 * mx.random.normal(x.shape, key=next(keys)), model.parameters()))
     model.freeze()
-    attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0))
     for layer in adapted_layers(model).values():
         layer.lora_b = 0.05 * mx.random.normal(layer.lora_b.shape, key=next(keys))
     return model

@@ -5,6 +5,7 @@ import pytest
 from tasks.attention import segment_attention
 from tasks.batch import make_batch
 from tasks.grad import checkpoint_blocks, value_and_grad
+from tasks.lora import LoRA
 from tasks.lora.attach import adapted_layers, attach, draw_dropout
 from tasks.loss import MaskedCrossEntropy
 from tasks.model import Model
@@ -16,10 +17,9 @@ from tests.tiny import arrays, attach_random, same, tiny_model, token_ids
 FAMILIES = ["qwen3", "qwen3_moe", "gemma3_text", "llama"]
 
 
-def attached(family: str = "qwen3", **options):
+def attached(family: str = "qwen3", seed: int = 0, **options):
     model = tiny_model(family)
-    settings = {"rank": 4, "scale": 2.0, **options}
-    attach(model, select_projections(model, ["all"]), **settings)
+    attach(model, LoRA(**{"rank": 4, "alpha": 8.0, **options}), seed)
     return model
 
 
@@ -28,14 +28,14 @@ def attached(family: str = "qwen3", **options):
 def test_with_b_zero_the_model_is_the_base_exactly(family, quantize, model_folder):
     model = load_base(Model(path=str(model_folder(family)), quantize=quantize)).model
     before = model(token_ids())
-    attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0))
     assert same(model(token_ids()), before)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nothing_is_trainable_but_the_two_factors_in_float32(family, model_folder):
     model = load_base(Model(path=str(model_folder(family, dtype="bfloat16")))).model
-    names = attach(model, select_projections(model, ["all"]), rank=4, scale=2.0)
+    names = attach(model, LoRA(rank=4, alpha=8.0))
     trainable = arrays(model.trainable_parameters())
     assert set(trainable) == {f"{name}.{leaf}" for name in names for leaf in ("lora_a", "lora_b")}
     assert {array.dtype for array in trainable.values()} == {mx.float32}
@@ -46,7 +46,7 @@ def test_nothing_is_trainable_but_the_two_factors_in_float32(family, model_folde
 def test_what_was_trainable_is_frozen():
     model = tiny_model("qwen3")
     model.unfreeze()
-    attach(model, ["self_attn.q_proj"], rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0, targets=("self_attn.q_proj",)))
     assert {name.rpartition(".")[2] for name in arrays(model.trainable_parameters())} == {"lora_a", "lora_b"}
 
 
@@ -54,8 +54,8 @@ def test_what_was_trainable_is_frozen():
 def test_the_same_seed_gives_the_same_bytes_whatever_the_order(family):
     one, other = tiny_model(family), tiny_model(family)
     paths = select_projections(one, ["all"])
-    names = attach(one, paths, rank=4, scale=2.0, seed=5)
-    assert names == attach(other, paths[::-1], rank=4, scale=2.0, seed=5) == sorted(names)
+    names = attach(one, LoRA(rank=4, targets=tuple(paths)), 5)
+    assert names == attach(other, LoRA(rank=4, targets=tuple(paths[::-1])), 5) == sorted(names)
     left, right = arrays(one.trainable_parameters()), arrays(other.trainable_parameters())
     assert all(same(left[name], right[name]) for name in left)
 
@@ -75,13 +75,13 @@ def test_mlx_s_global_random_state_is_left_alone():
     expected = mx.random.uniform(shape=(4,)).tolist()
     model = tiny_model()
     mx.random.seed(3)
-    attach(model, ["self_attn.q_proj"], rank=4, scale=2.0)
+    attach(model, LoRA(rank=4, alpha=8.0, targets=("self_attn.q_proj",)))
     assert mx.random.uniform(shape=(4,)).tolist() == expected
 
 
 def test_last_blocks_leave_the_others_alone():
     model = tiny_model()
-    names = attach(model, ["self_attn.q_proj"], rank=4, scale=2.0, last_blocks=1)
+    names = attach(model, LoRA(rank=4, alpha=8.0, targets=("self_attn.q_proj",), last_blocks=1))
     assert names == ["model.layers.2.self_attn.q_proj"] == list(adapted_layers(model))
 
 

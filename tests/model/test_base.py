@@ -6,6 +6,7 @@ import pytest
 from mlx.utils import tree_map
 
 from tasks.errors import ModelError
+from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base, load_tokenizer, local_folder, shared_base, tokenizer_fingerprint
@@ -74,7 +75,7 @@ def test_shared_bases_hold_the_same_arrays_in_trees_of_their_own(model_folder, s
         for name, array in arrays(first.parameters()).items():
             assert arrays(second.parameters())[name] is array, name
         assert same(first(token_ids()), alone(token_ids()))
-        attach(first, ["self_attn.q_proj"], rank=2, scale=1.0)
+        attach(first, LoRA(rank=2, alpha=2.0, targets=("self_attn.q_proj",)))
         first.update(tree_map(lambda x: x + 1, first.trainable_parameters()))
         third = load_base(source).model
         assert not [name for name in arrays(third.parameters()) if "lora" in name]

@@ -2,6 +2,7 @@ import mlx.nn as nn
 import pytest
 
 from tasks.errors import ModelError, TargetError
+from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
@@ -52,14 +53,13 @@ def test_blocks_under_a_language_model():
 
     model = Gemma3(ModelArgs(model_type="gemma3", text_config=text, vocab_size=320))
     assert blocks(model)[0] == "language_model.model.layers"
-    names = attach(model, select_projections(model, ["q_proj"]), rank=2, scale=1.0)
+    names = attach(model, LoRA(rank=2, alpha=2.0, targets=("q_proj",)))
     assert names[0] == "language_model.model.layers.0.self_attn.q_proj"
 
 
 def test_last_blocks_are_those_at_the_end():
     model = tiny_model("qwen3")
-    paths = select_projections(model, ["q_proj"], 2)
-    names = attach(model, paths, rank=2, scale=1.0, last_blocks=2)
+    names = attach(model, LoRA(rank=2, targets=("q_proj",), last_blocks=2))
     assert names == [f"model.layers.{n}.self_attn.q_proj" for n in (1, 2)]
 
 

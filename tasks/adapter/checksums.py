@@ -1,4 +1,4 @@
-"""The one order of an adapter's parameters, by sorted full name, and the checksums of the base beneath it."""
+"""Checksums of the base beneath an adapter: what each of its parameters held, by name."""
 
 from typing import cast
 
@@ -7,20 +7,10 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from tasks.lora.attach import adapted_layers
+from tasks.lora.attach import adapter_parameters
 
 PIECE = 2**22
 """Entries that are summed at a time, so that a checksum holds a few megabytes however large the parameter."""
-
-
-def adapter_parameters(model: nn.Module) -> dict[str, mx.array]:
-    """The adapter's parameters by full name (`model.layers.0.self_attn.q_proj.lora_a`), sorted; float32."""
-    named = {
-        f"{name}.{leaf}": getattr(layer, leaf)
-        for name, layer in adapted_layers(model).items()
-        for leaf in ("lora_a", "lora_b")
-    }
-    return dict(sorted(named.items()))
 
 
 def base_checksums(model: nn.Module) -> dict[str, str]:

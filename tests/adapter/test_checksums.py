@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as numpy_arrays
 
 from tasks.adapter import adapter_parameters, base_checksums
-from tasks.adapter import names as room
+from tasks.adapter import checksums as room
 from tasks.model import Model
 from tasks.model.base import load_base
 from tests.tiny import arrays, attach_random, tiny_model
