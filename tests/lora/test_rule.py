@@ -17,7 +17,7 @@ from tasks.loss import MaskedCrossEntropy
 from tasks.model import Model
 from tasks.model.base import load_base
 from tasks.optim import AdamW
-from tasks.step import Forward
+from tasks.step.forward import Forward
 from tasks.step.update import Update
 from tests.tiny import same, token_ids
 
