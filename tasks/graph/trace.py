@@ -16,6 +16,7 @@ from mlx.utils import tree_flatten, tree_map
 from tasks.graph.custom_functions import FIRST, Marks
 from tasks.graph.fuse import fused
 from tasks.graph.graph import Array, Graph, Op, needed
+from tasks.graph.mlx_version import warn_of_other_rules
 from tasks.graph.stand_ins import stand_ins
 
 
@@ -33,6 +34,7 @@ def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bo
         >>> [op.name for op in graph.ops if op.name in ("Exp", "Multiply")], graph.arrays[graph.outputs[0]].shape
         (['Exp', 'Multiply'], (2, 3))
     """
+    warn_of_other_rules()
     marks, records = Marks(compiled), list[dict[str, Any]]()
 
     def traced(*arrays: mx.array) -> list[mx.array]:
