@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cachetools import LRUCache
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -24,9 +25,8 @@ from tasks.settings import Evaluate
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
-MOST = 16
-"""Scores of bases that are kept."""
-_OF_BASES: dict[str, Any] = {}
+_OF_BASES = LRUCache[str, Any](maxsize=16)
+"""Scores of bases, by what they depend on: the trials of a sweep ask for the same."""
 
 
 class Sample(Record):
@@ -135,7 +135,5 @@ def _once(of: list[Any] | None, measure: Callable[[], Found]) -> Found:
     if of is None:
         return measure()
     if (key := fingerprint(of)) not in _OF_BASES:
-        if len(_OF_BASES) >= MOST:
-            _OF_BASES.pop(next(iter(_OF_BASES)))
         _OF_BASES[key] = measure()
     return _OF_BASES[key]

@@ -1,5 +1,6 @@
 """Whether a run would fit, asked before it is run: by the sweep for each trial, by the plan for the longest row."""
 
+from cachetools import LRUCache
 from pydantic import Field
 
 from pipelines.config import Run
@@ -21,11 +22,9 @@ from tasks.score.held_out import HeldOut
 from tasks.step import Recipe
 from tasks.tokenize import tokens_of
 
-MOST = 32
-"""Demands that are kept: a sweep asks the same again and again."""
-
-_KNOWN: dict[str, Demand] = {}
-_STAGES: dict[str, tuple[int, Stages]] = {}
+_KNOWN = LRUCache[str, Demand](maxsize=32)
+_STAGES = LRUCache[str, tuple[int, Stages]](maxsize=1024)
+"""What was asked before: a sweep asks the same again and again."""
 
 
 class Fits(Record):
@@ -98,8 +97,6 @@ def _demand(cache: TokenCache, model: Model, rule: AnyRule) -> Demand:
     """The demand of a model with such an adapter on such rows, kept for the next question."""
     of = identity(cache, model, rule)
     if of not in _KNOWN:
-        if len(_KNOWN) >= MOST:
-            _KNOWN.pop(next(iter(_KNOWN)))
         base = load_base(model).model
         attach(base, rule)
         _KNOWN[of] = Demand(base, cache.split("train"), of)

@@ -1,9 +1,11 @@
 """What a training asks of the memory under any settings: predicted, measured by a real step, and said when too much."""
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from cachetools import LRUCache
 
 from tasks.artifact import fingerprint
 from tasks.batch import Rows, epoch_batches
@@ -37,7 +39,7 @@ SHAPING: Any = {**dict.fromkeys(("layout", "loss", "memory", "seed"), True), "tr
 """What of a recipe shapes the memory of a model whose adapter is attached."""
 
 
-_TOLD: dict[str, Parts] = {}
+_PREDICTED = LRUCache[str, Parts](maxsize=1024)
 """What was predicted in this process, by what it is of: the trials of a sweep ask the same again and again."""
 
 
@@ -57,7 +59,7 @@ class Demand:
 
     def __init__(self, model: nn.Module, rows: Rows, of: str | None = None):
         self.model, self._rows, self._of = model, rows, of
-        self._told: dict[str, Parts] = {} if of is None else _TOLD
+        self._predicted: MutableMapping[str, Parts] = {} if of is None else _PREDICTED
         self._heaviest: dict[str, list[Batch]] = {}
         self.longest = max(map(positions, rows.lengths.tolist()), default=1)
         self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
@@ -72,11 +74,11 @@ class Demand:
         """The predicted peak of a recipe for this model's adapter, in parts."""
         train = recipe.train.model_copy(update={"accumulate": min(recipe.train.accumulate, WINDOW)})
         shaped = f"{self._of} {recipe.model_copy(update={'train': train}).model_dump_json(include=SHAPING)}"
-        if shaped not in self._told:
-            self._told[shaped] = footprint(
+        if shaped not in self._predicted:
+            self._predicted[shaped] = footprint(
                 self.model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
             )
-        return self._told[shaped]
+        return self._predicted[shaped]
 
     def _usual(self, recipe: Recipe) -> float | None:
         return usual_share(self._rows, recipe.loss) if is_compiled(recipe.train) else None
