@@ -162,5 +162,6 @@ def _download(source: Model) -> Path:
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
-            f"model.path={source.path!r}: there is no such folder, and the hub gave none: {reason}"
+            f"model.path={source.path!r}: there is no such folder, and the hub gave none: {reason}; with "
+            f"a network, hf download {source.path} keeps a copy; or name a folder"
         ) from error

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import pipelines.plan
+from pipelines.config import EXPERIMENTS, compose
 from pipelines.plan import main
+from tasks.data.source.read import is_hub
 from tasks.errors import DataError
 
 Quick = Callable[..., list[str]]
@@ -137,3 +139,18 @@ def test_the_command_exits_1_and_says_why_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: {train}:1: no message is 'assistant'")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_of_ours_can_be_planned(name: str, tmp_path: Path) -> None:
+    """What an experiment takes from the hub, a small file and the starter model stand in for here."""
+    run = compose([f"+experiment={name}"])
+    changes = [f"+experiment={name}", f"run_dir={tmp_path / 'run'}", "evaluate.generate=0", "verify=quick"]
+    for source in run.data.sources("train"):
+        assert is_hub(source.path) or Path(source.path).is_file(), f"{source.path}: neither shipped nor on the hub"
+        if is_hub(source.path):
+            names = {"text": ["text"]}.get(run.data.format, [*run.data.columns.values()])
+            rows = [{key: f"{key} number {n}" for key in names} for n in range(40)]
+            changes += ["model=starter", f"data.train={write(tmp_path / 'rows.jsonl', rows)}"]
+    main(changes)
+    assert json.loads((tmp_path / "run/plan.json").read_text())["splits"]["train"]["supervised_tokens"] > 0

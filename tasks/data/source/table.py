@@ -83,7 +83,13 @@ def _load_hub(source: str, split: str) -> Any:
     try:
         return datasets.load_dataset(name, config or None, split=split)
     except Exception as error:  # the hub client raises many kinds: no network, no such id, no such split
-        raise DataError(f"the hub dataset cannot be read: {type(error).__name__}: {error}", path=source) from error
+        reason = next(iter(str(error).splitlines()), "")
+        call = f"load_dataset({', '.join(map(repr, filter(None, (name, config))))})"
+        raise DataError(
+            f"the hub dataset cannot be read: {type(error).__name__}: {reason}; with a network, "
+            f'python -c "from datasets import load_dataset; {call}" keeps a copy; or name a file',
+            path=source,
+        ) from error
 
 
 def _cell(name: str, cell: str) -> Any:

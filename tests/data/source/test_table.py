@@ -57,14 +57,16 @@ def test_hub(monkeypatch: pytest.MonkeyPatch):
     def load(name: str, config: str | None, split: str) -> Loaded:
         asked.append((name, config, split))
         if name == "owner/gone":
-            raise FileNotFoundError("no such dataset")
+            raise FileNotFoundError("no such dataset\nand more of it")
         return Loaded([{"text": "a", "other": None}])
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load))
     assert list(read_rows("owner/name:config", "validation")) == [(1, {"text": "a"})]
     assert asked == [("owner/name", "config", "validation")]
-    with pytest.raises(DataError, match="owner/gone: the hub dataset cannot be read: FileNotFoundError"):
-        list(read_rows("owner/gone"))
+    with pytest.raises(DataError, match="owner/gone:main: the hub dataset cannot be read: FileNotFoundError") as caught:
+        list(read_rows("owner/gone:main"))
+    assert "load_dataset('owner/gone', 'main')" in str(caught.value), "the command that gets it"
+    assert "\n" not in str(caught.value)
 
 
 def test_a_csv_weight_is_a_number(tmp_path: Path):
