@@ -102,7 +102,7 @@ def evaluate(
     )
     load_adapter(Path(adapter.path), base)
     after = held_out_loss(base, rows), answers(base, tokenizer, rows, asked, new, at_once)
-    references = [as_text(tokenizer, rows.ids(i)[rows.prompt_length(i) :]) for i in asked]
+    references = [as_text(tokenizer, rows.ids(i)[rows.prompt_length(i) : rows.answer_stop(i)]) for i in asked]
     scores = Scores(
         split=name,
         examples=len(rows),

@@ -43,6 +43,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases(shared_data: Path) -> Path:
+    """The folder of inputs whose right value is known: `cases` beside the test bank."""
+    folder = shared_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"the cases are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Gives the folder of a tiny random model, `model_folder("qwen3", dtype="bfloat16")`, written once."""
     root, written = tmp_path_factory.mktemp("models"), dict[str, Path]()

@@ -86,7 +86,7 @@ def test_answers_are_greedy_and_end_where_the_model_ends_them(token_cache, train
 def test_a_sample_is_a_question_and_its_reference(token_cache, trained, tmp_path):
     sample = scores_of(token_cache, trained(), tmp_path, generate=1, max_new_tokens=1).samples[0]
     assert sample.prompt == "<|im_start|>user\n100 + 101?\n<|im_start|>assistant\n"  # end-of-turn tokens left out
-    assert sample.reference == "201\n"
+    assert sample.reference == "201"
 
 
 def test_a_model_that_learned_the_answers_scores(model_folder, tmp_path):

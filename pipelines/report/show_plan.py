@@ -105,7 +105,7 @@ def remarks(splits: dict[str, SplitStats]) -> list[str]:
     out = []
     for name, split in splits.items():
         said = [("dropped: ", split.dropped), ("lost: ", split.lost), ("note: ", split.notes)]
-        said.append(("special token: ", split.specials))
+        said += [("special token: ", split.specials), ("not read: ", split.unread)]
         repeats = Remark(count=split.duplicates, lines=split.duplicate_lines)
         shared = Remark(count=split.overlap, lines=split.overlap_lines)
         said.append(("", {"a row repeats an earlier one": repeats, "a row stands in train too": shared}))

@@ -46,7 +46,8 @@ class First:
     def __init__(self, rows: TokenSplit, limit: int | None):
         self._n = min(len(rows), limit or len(rows))
         self.lengths: np.ndarray = rows.lengths[: self._n]
-        self.ids, self.weights, self.prompt_length = rows.ids, rows.weights, rows.prompt_length
+        self.ids, self.weights = rows.ids, rows.weights
+        self.prompt_length, self.answer_stop = rows.prompt_length, rows.answer_stop
 
     def __len__(self) -> int:
         return self._n

@@ -33,7 +33,7 @@ def build(folder: Path, **settings: object) -> TokenCache:
 def start_build(folder: Path, size: int, **settings: object) -> subprocess.Popen[str]:
     """The same in a process, with blocks of `size` bytes; it prints whether it found a cache."""
     code = (
-        "import sys, json; from pathlib import Path; from tasks.data import blocks; "
+        "import sys, json; from pathlib import Path; from tasks.data.source import blocks; "
         "from tests.data.making import build; "
         f"blocks.SIZE = {size}; print(build(Path(sys.argv[1]), **json.loads(sys.argv[2])).reused)"
     )

@@ -2,16 +2,24 @@
 
 from typing import Any
 
-from tasks.data.format.chat import read_messages, read_tools
+from tasks.data.format.conversation import read_messages, with_system
 from tasks.data.format.message import Example, Message
-from tasks.data.format.sharegpt import read_turn, read_turns
+from tasks.data.format.openai_message import read_message, read_tools
+from tasks.data.format.row import filled
+from tasks.data.format.sharegpt_turn import read_turn
 from tasks.errors import DataError
+
+NEEDS = (("chosen", "rejected"),)
+TAKES = ("prompt", "question", "conversations", "messages", "system", "tools", "functions")
 
 
 def parse(row: dict[str, Any]) -> Example:
     """Reads `chosen` and `rejected`: strings, a message, or lists of messages, after `prompt` or `conversations`.
 
     Where both are whole conversations, the turns they share are the prompt.
+
+    Raises:
+        DataError: an answer that is neither text nor messages, or two that do not follow one prompt.
 
     Example:
         >>> example = parse({"prompt": "2 + 2?", "chosen": "4", "rejected": "5"})
@@ -30,19 +38,20 @@ def parse(row: dict[str, Any]) -> Example:
     return Example(
         "preference",
         messages=(*prompt, *chosen),
-        tools=read_tools(row.get("tools")),
+        tools=read_tools(row),
         answer_from=len(prompt),
         rejected=rejected,
     )
 
 
 def _prompt(row: dict[str, Any]) -> tuple[Message, ...]:
-    if row.get("conversations") is not None:
-        return read_turns(row["conversations"], "conversations", row.get("system"))
-    value = row.get("prompt", row.get("question"))
-    if value is None:
-        return read_messages(row["messages"], "messages") if row.get("messages") is not None else ()
-    return (Message("user", value),) if isinstance(value, str) else read_messages(value, "prompt")
+    key = next((key for key in ("conversations", "prompt", "question", "messages") if filled(dict.get(row, key))), None)
+    if key is None:
+        return ()
+    value = row.get(key)
+    if key in ("prompt", "question") and isinstance(value, str):
+        return with_system(row, (Message("user", value),))
+    return with_system(row, read_messages(value, key))
 
 
 def _answer(row: dict[str, Any], key: str) -> tuple[Message, ...]:
@@ -50,7 +59,5 @@ def _answer(row: dict[str, Any], key: str) -> tuple[Message, ...]:
     if isinstance(value, str):
         return (Message("assistant", value),)
     if isinstance(value, dict):
-        return (read_turn(value, key),) if "from" in value else read_messages([value], key)
-    if isinstance(value, list) and value and isinstance(value[0], dict) and "from" in value[0]:
-        return read_turns(value, key)
+        return (read_turn(value, key) if "from" in value else read_message(value, key),)
     return read_messages(value, key)

@@ -46,6 +46,8 @@ def remarks(
                 notes.append(f"the template rewrites the beginning of a message of role {message.role!r}")
             else:
                 lost.append(f"the template leaves out the {part} of a message of role {message.role!r}")
+    if example.messages[-1].role != "assistant":
+        notes.append(f"the conversation ends with a turn of {example.messages[-1].role!r}, which is context alone")
     if tools and template.render(messages) == text:
         lost.append("the template leaves out the tools")
     if any(datetime.now().strftime(form) in text for form in template.date_formats):

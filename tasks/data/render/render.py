@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.data.config import Supervise
-from tasks.data.format.message import Example
+from tasks.data.format.message import Example, Span
+from tasks.data.format.unread import Unread
+from tasks.data.render.message_spans import message_spans
 from tasks.data.render.places import Place, locate
 from tasks.data.render.remarks import foreign_specials, remarks
 from tasks.data.render.supervise import message_weights
@@ -27,6 +29,10 @@ class Rendered:
         speakers: (start, stop, one of SPEAKERS) in characters; the template's own words are in none of them.
         specials: the special tokens that the row's own texts contain, each with where it stands.
         weight: of the row, by which the weights of its spans and of its end are multiplied.
+        ends: whether the end of a plain text is a target.
+        ids: token ids that the row itself gives, in place of a text; empty where it gives none.
+        id_weights: of each of `ids` as a target.
+        unread: the columns and message keys that nothing reads.
     """
 
     text: str
@@ -38,6 +44,10 @@ class Rendered:
     speakers: tuple[tuple[int, int, str], ...] = ()
     specials: tuple[str, ...] = ()
     weight: float = 1.0
+    ends: bool = True
+    ids: tuple[int, ...] = ()
+    id_weights: tuple[float, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 def render(example: Example, template: Template, supervise: Supervise) -> Rendered:
@@ -48,18 +58,16 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
             the tokenizer has no template and the row needs one.
     """
     if example.format == "preference":
-        raise DataError("a preference row (chosen, rejected) needs a loss that compares two answers; none was chosen")
+        raise DataError(
+            "a preference row (chosen, rejected) needs a loss that compares two answers; there is none yet; to train "
+            "on the chosen answers alone, say data.columns={completion: chosen} data.ignore=[rejected] (messages: "
+            "chosen, where that is a whole conversation)"
+        )
+    if example.ids:
+        return Rendered("", (), ids=example.ids, id_weights=example.id_weights, weight=example.weight)
     specials = foreign_specials(example, template)
     if example.text is not None:
-        whole = (0, len(example.text))
-        return Rendered(
-            example.text,
-            ((*whole, 1.0),),
-            plain=True,
-            speakers=((*whole, "text"),),
-            specials=specials,
-            weight=example.weight,
-        )
+        return replace(_plain(example.text, example.spans), specials=specials, weight=example.weight)
     if not template.exists:
         return replace(_concatenated(example, supervise), specials=specials, weight=example.weight)
     tools = list(example.tools) or None
@@ -82,11 +90,21 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
             answer = own[0][0] if own and weight else answer
         else:
             own = _other_span(n, text, places[n], template, example.messages[n].weight)
-        spans += [(start, stop, weight) for start, stop in own]
+        if own and weight and example.messages[n].spans is not None:
+            spans += message_spans(example.messages[n], text, places[n], own, weight)
+        else:
+            spans += [(start, stop, weight) for start, stop in own]
         speakers += _speaker(example.messages[n].role, places[n], turns[n], own)
     lost, notes = remarks(example, places, template, text, tools, messages)
     speakers.sort(key=lambda span: span[2] == "assistant")  # theirs are proven, and come last
     return Rendered(text, tuple(spans), answer, False, lost, notes, tuple(speakers), specials, example.weight)
+
+
+def _plain(text: str, named: tuple[Span, ...] | None) -> Rendered:
+    whole = (0, len(text))
+    spans = named or ((*whole, 1.0),)
+    ends = any(stop == whole[1] and weight for _, stop, weight in spans)
+    return Rendered(text, spans, plain=True, speakers=((*whole, "text"),), ends=ends)
 
 
 def _render(example: Example, template: Template, tools: list[Any] | None) -> tuple[list[dict[str, Any]], str]:
@@ -114,7 +132,11 @@ def _concatenated(example: Example, supervise: Supervise) -> Rendered:
     start = 0 if supervise == "all" else len(prompt)
     middle, end = len(prompt), len(prompt + completion)
     speakers = ((0, middle, "user"), (middle, end, "assistant"))
-    return Rendered(prompt + completion, ((start, end, 1.0),), middle, plain=True, speakers=speakers)
+    spans, named = ((start, end, 1.0),), example.messages[1].spans
+    if named is not None:
+        spans = tuple((middle + first, middle + stop, weight) for first, stop, weight in named)
+    ends = any(stop == end and weight for _, stop, weight in spans)
+    return Rendered(prompt + completion, spans, middle, plain=True, speakers=speakers, ends=ends)
 
 
 def _speaker(role: str, place: Place, turn: Turn | None, own: list[tuple[int, int]]) -> list[tuple[int, int, str]]:

@@ -20,7 +20,8 @@ def message_weights(example: Example, supervise: Supervise) -> list[float]:
     answers = [n for n, m in enumerate(messages) if m.role == "assistant"]
     if example.answer_from is not None:
         answers = [n for n in answers if n >= (example.answer_from or 0)]
-    last_user = max((n for n, m in enumerate(messages) if m.role == "user"), default=-1)
+    # Turns behind the last answer are context: nothing answers them.
+    last_user = max((n for n, m in enumerate(messages[: max(answers, default=0)]) if m.role == "user"), default=-1)
     match supervise:
         case "last":
             picked = set(answers[-1:])

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.data.config import Format, Supervise
-from tasks.data.format.formats import parse_row
+from tasks.data.config import Supervise
+from tasks.data.format.formats import Format, parse_row
 from tasks.data.format.message import SPEAKERS
+from tasks.data.format.unread import Unread
 from tasks.data.render.render import Rendered, render
 from tasks.data.render.template import Template
 from tasks.data.render.truncate import Cut, truncate
@@ -33,6 +34,7 @@ class Tokens:
         notes: what else it did, or what the row holds, that a person should know.
         speakers: whose words each token holds, a byte each, an index of SPEAKERS; empty where that is not known.
         specials: the special tokens that the row's own texts contain, each with where it stands.
+        unread: the columns and message keys that nothing reads.
     """
 
     ids: list[int]
@@ -42,6 +44,7 @@ class Tokens:
     notes: tuple[str, ...] = ()
     speakers: bytes = b""
     specials: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 def tokenize_row(
@@ -117,8 +120,11 @@ def encode(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -
     if not tokenizer.is_fast:
         raise DataError("the tokenizer has no offsets (it is a slow one); save it with a tokenizer.json")
     out: dict[int, Tokens] = {}
+    for n, text in enumerate(rendered):
+        if text.ids:
+            out[n] = _given(text)
     for plain in (False, True):
-        group = [n for n, text in enumerate(rendered) if text.plain is plain]
+        group = [n for n, text in enumerate(rendered) if text.plain is plain and not text.ids]
         if not group:
             continue
         texts = [rendered[n].text for n in group]
@@ -129,6 +135,24 @@ def encode(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -
         for n, ids, offsets in rows:
             out[n] = _weighted(rendered[n], list(ids), offsets, tokenizer.eos_token_id)  # type: ignore[arg-type]
     return [out[n] for n in range(len(rendered))]
+
+
+def _given(rendered: Rendered) -> Tokens:
+    """Tokens of a row that brings its own; where some of them are no targets, the last run of those is its answer."""
+    weights = np.asarray(rendered.id_weights) * rendered.weight
+    weights[:1] = 0.0
+    trained = weights != 0
+    breaks = np.flatnonzero(trained[1:] & ~trained[:-1]) + 1
+    answer = int(breaks[-1]) if len(breaks) and not all(rendered.id_weights) else 0
+    speakers = np.where(trained & (answer > 0), SPEAKERS.index("assistant"), SPEAKERS.index("text")).astype(np.uint8)
+    return Tokens(
+        list(rendered.ids),
+        weights.tolist(),
+        answer,
+        notes=rendered.notes,
+        speakers=speakers.tobytes(),
+        unread=rendered.unread,
+    )
 
 
 def _weighted(rendered: Rendered, ids: list[int], offsets: Any, eos: int | None) -> Tokens:
@@ -146,12 +170,15 @@ def _weighted(rendered: Rendered, ids: list[int], offsets: Any, eos: int | None)
         answer = int(after[0]) if len(after) else len(ids)
     if rendered.plain and eos is not None and ids[-1:] != [eos]:
         # The tokenizer of a base model does not write the end of a text; without it a model never learns to stop.
-        ids, weights, speakers = [*ids, eos], np.append(weights, 1.0), np.append(speakers, np.uint8(0))
+        ids, speakers = [*ids, eos], np.append(speakers, np.uint8(0))
+        weights = np.append(weights, float(rendered.ends))
     elif rendered.plain and eos is not None:
-        weights[-1] = 1.0
+        weights[-1] = float(rendered.ends)
     if rendered.plain and rendered.speakers and ids[-1:] == [eos]:
         speakers[-1] = SPEAKERS.index(rendered.speakers[-1][2])  # who speaks last ends the text
     weights[:1] = 0.0
     weights *= rendered.weight
     said = speakers.tobytes()
-    return Tokens(ids, weights.tolist(), answer, rendered.lost, rendered.notes, said, rendered.specials)
+    return Tokens(
+        ids, weights.tolist(), answer, rendered.lost, rendered.notes, said, rendered.specials, rendered.unread
+    )

@@ -10,17 +10,23 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from tasks.data.source.file_names import ending
 from tasks.data.source.json_array import read_array
 from tasks.data.source.json_line import decode_row
 from tasks.data.source.open_text import open_text
-from tasks.data.source.table import read_csv, read_hub, read_parquet
+from tasks.data.source.plain_text import read_text
+from tasks.data.source.table import read_csv, read_hub, read_parquet, read_saved
 from tasks.errors import DataError
 
-# A row, or what is wrong with it: the reader goes on behind a bad row, its caller says whether that is allowed.
 Numbered = tuple[int, Any]
+"""A line and its row, or what is wrong with it: the reader goes on behind a bad row, its caller says whether it may."""
 
 SIZE = 4 << 20
+"""Bytes of a block, about."""
+
 LONGEST = 64 << 20
+"""Bytes of the longest row that is read."""
+
 _ROWS = 4096
 
 
@@ -58,21 +64,36 @@ class Block:
                 yield number, _cut_off(error, line)
 
 
-def read_blocks(source: str, *, is_hub: bool, split: str = "train", encoding: str | None = None) -> Iterator[Block]:
-    """The blocks of a source, in order; see `read_rows`."""
+def read_blocks(
+    source: str, *, is_hub: bool, split: str = "train", encoding: str | None = None, text_rows: str = "file"
+) -> Iterator[Block]:
+    """Reads a source in blocks, in order.
+
+    Args:
+        source: a file, a folder saved by `datasets`, or a hub dataset's id.
+        is_hub: whether it is the last.
+        split: of a hub dataset or a saved one.
+        encoding: of a file of text; None for UTF-8 or what a byte order mark proves.
+        text_rows: what a row of a .txt file is: `file`, `paragraph` or `line`.
+
+    Raises:
+        DataError: the source cannot be read as a whole.
+    """
+    path = Path(source).expanduser()
     if is_hub:
         yield from _grouped(read_hub(source, split), source)
-        return
-    path = Path(source).expanduser()
-    suffix = next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
-    if suffix == ".parquet":
+    elif path.is_dir():
+        yield from _grouped(read_saved(path, split), source)
+    elif (kind := ending(path)) == ".parquet":
         yield from _grouped(read_parquet(path), source)
-        return
-    with open_text(path, encoding, json=suffix != ".csv") as file:
-        if suffix == ".csv":
-            yield from _grouped(read_csv(file, path), source)
-        else:
-            yield from _lines_or_array(file, source)
+    else:
+        with open_text(path, encoding, json=kind not in (".csv", ".txt")) as file:
+            if kind == ".csv":
+                yield from _grouped(read_csv(file, path), source)
+            elif kind == ".txt":
+                yield from _grouped(read_text(file, path, text_rows), source)
+            else:
+                yield from _lines_or_array(file, source)
 
 
 _BLANK = b" \t\r\n\x0b\x0c"

@@ -1,10 +1,12 @@
-"""A file of text opened as bytes of UTF-8 with line ends of one sort: gzip, byte order marks, named encodings."""
+"""A file of text opened as UTF-8 bytes with line ends of one sort: compression, byte order marks, named encodings."""
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,23 +21,35 @@ _MARKS += ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _OTHERS = (
     (b"PAR1", "a Parquet file; name it .parquet"),
     (b"PK\x03\x04", "a zip archive; unpack it"),
-    (b"\xfd7zXZ", "an xz archive; unpack it"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it"),
-    (b"BZh", "a bzip2 archive; unpack it"),
     (b"version https://git-lfs", "a pointer of git-lfs, not the file itself; run 'git lfs pull'"),
     (b"<!DOCTYPE", "a web page, not the file itself; download the raw file"),
     (b"<html", "a web page, not the file itself; download the raw file"),
 )
 
 
+def _open_zstd(path: Path) -> IO[bytes]:
+    import pyarrow
+
+    return cast(IO[bytes], io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"), _CHUNK))
+
+
+_PACKED: dict[bytes, tuple[str, Callable[[Path], IO[bytes]]]] = {
+    b"\x1f\x8b": ("gzip", lambda path: cast(IO[bytes], gzip.GzipFile(path))),
+    b"BZh": ("bzip2", lambda path: cast(IO[bytes], bz2.BZ2File(path))),
+    b"\xfd7zXZ": ("xz", lambda path: cast(IO[bytes], lzma.LZMAFile(path))),
+    b"\x28\xb5\x2f\xfd": ("zstd", _open_zstd),
+}
+"""How files are compressed, by their first bytes."""
+
+
 @contextmanager
 def open_text(path: Path, encoding: str | None = None, *, json: bool = True) -> Iterator[IO[bytes]]:
-    """The bytes of a file of text, as UTF-8 without a byte order mark.
+    """Opens a file of text as UTF-8 bytes without a byte order mark.
 
     Args:
-        path: the file; gzip is known by its bytes, not its name.
+        path: the file; gzip, bzip2, xz and zstd are known by its bytes, not its name.
         encoding: the one that the user named; None for UTF-8, or what a byte order mark proves.
-        json: whether it holds JSON, in which a carriage return cannot stand inside a string.
+        json: whether it contains JSON, in which a carriage return cannot stand inside a string.
 
     Raises:
         DataError: the file is no text, or, while it is read, cut off, damaged or in another encoding.
@@ -48,28 +62,32 @@ def open_text(path: Path, encoding: str | None = None, *, json: bool = True) -> 
         ...     file.read().decode("utf-8")
         '{"text": "é"}'
     """
+    with path.open("rb") as raw:
+        magic = raw.read(6)
+    plain = "", lambda path: path.open("rb")
+    kind, unpack = next((found for start, found in _PACKED.items() if magic.startswith(start)), plain)
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as opened:
-            file = cast(IO[bytes], opened)
+        with unpack(path) as file:
             head = file.read(_HEAD)
-            if found := next((what for magic, what in _OTHERS if head.startswith(magic)), None):
-                raise DataError(f"this is {found}", path=path)
-            mark, name = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", "utf-8"))
-            if encoding is not None and not mark:
-                name = encoding
-            elif encoding is not None and codecs.lookup(encoding).name.split("-")[0:2] != name.split("-"):
-                raise DataError(f"the file begins with the mark of {name}; data.encoding is {encoding}", path=path)
-            file.seek(len(mark) if name == "utf-8" else 0)
+        if found := next((what for magic, what in _OTHERS if head.startswith(magic)), None):
+            raise DataError(f"this is {found}", path=path)
+        mark, name = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", "utf-8"))
+        if encoding is not None and not mark:
+            name = encoding
+        elif encoding is not None and codecs.lookup(encoding).name.split("-")[0:2] != name.split("-"):
+            raise DataError(f"the file begins with the mark of {name}; data.encoding is {encoding}", path=path)
+        with unpack(path) as file:
+            file.read(len(mark) if name == "utf-8" else 0)
             if name != "utf-8":
                 yield cast(IO[bytes], io.BufferedReader(_Recoded(file, name, path), _CHUNK))
             elif json and b"\r" in head and b"\n" not in head:  # then carriage returns end the lines
                 yield cast(IO[bytes], io.BufferedReader(_Returns(file), _CHUNK))
             else:
                 yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"the gzip file is cut off or damaged: {error}", path=path) from error
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if not kind:
+            raise
+        raise DataError(f"the {kind} file is cut off or damaged: {error}", path=path) from error
 
 
 class _Recoded(io.RawIOBase):

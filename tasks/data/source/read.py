@@ -1,22 +1,26 @@
-"""Rows of a source, one after another and in bounded memory: JSON lines, a JSON array, CSV, Parquet, a hub dataset."""
+"""Rows of a source, one after another and in bounded memory: files of any kind, a saved dataset, a hub dataset."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.data.source.blocks import Block, Numbered, read_blocks
+from tasks.data.source.file_names import KNOWN, PACKED, ending, is_pattern, is_saved
 from tasks.errors import DataError
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
-def read_rows(source: str, split: str = "train", encoding: str | None = None) -> Iterator[Numbered]:
-    """The rows of a source, numbered from 1 (by line, for files of lines).
+def read_rows(
+    source: str, split: str = "train", encoding: str | None = None, text_rows: str = "file"
+) -> Iterator[Numbered]:
+    """Reads the rows of a source, numbered from 1 (by line, for files of lines).
 
     Args:
-        source: a file, or the id of a hub dataset.
-        split: the split of a hub dataset.
+        source: a file, a folder saved by `datasets`, or the id of a hub dataset.
+        split: of a hub dataset or a saved one.
         encoding: of a file of text, where it is not UTF-8 and has no byte order mark.
+        text_rows: what a row of a .txt file is: `file`, `paragraph` or `line`.
 
     Yields:
         (number, row), or (number, DataError) for a row that cannot be read.
@@ -32,7 +36,7 @@ def read_rows(source: str, split: str = "train", encoding: str | None = None) ->
         [(1, {'text': 'a'}), (2, {'text': 'b'})]
     """
     empty = True
-    for block in source_blocks(source, split, encoding):
+    for block in source_blocks(source, split, encoding, text_rows):
         for row in block.rows():
             empty = False
             yield row
@@ -40,12 +44,17 @@ def read_rows(source: str, split: str = "train", encoding: str | None = None) ->
         raise DataError("the source has no rows", path=source)
 
 
-def source_blocks(source: str, split: str = "train", encoding: str | None = None) -> Iterator[Block]:
-    """The same rows in blocks."""
-    if hub := is_hub(source):
-        return read_blocks(source, is_hub=hub, split=split)
-    existing(source)
-    return read_blocks(source, is_hub=hub, encoding=encoding)
+def source_blocks(
+    source: str, split: str = "train", encoding: str | None = None, text_rows: str = "file"
+) -> Iterator[Block]:
+    """Reads a source in blocks; see `read_rows` for the arguments.
+
+    Raises:
+        DataError: the source does not exist, or is empty.
+    """
+    if not (hub := is_hub(source)):
+        existing(source)
+    return read_blocks(source, is_hub=hub, split=split, encoding=encoding, text_rows=text_rows)
 
 
 def is_hub(source: str) -> bool:
@@ -55,15 +64,32 @@ def is_hub(source: str) -> bool:
         >>> is_hub("openai/gsm8k:main"), is_hub("data/chat.jsonl")
         (True, False)
     """
-    files = {".jsonl", ".json", ".csv", ".parquet", ".gz", ".txt", ".ndjson"}
-    return not Path(source).exists() and Path(source).suffix not in files and bool(_HUB.fullmatch(source))
+    named = ending(Path(source)) in KNOWN or Path(source).suffix in PACKED
+    return not named and not Path(source).exists() and bool(_HUB.fullmatch(source))
 
 
 def existing(source: str) -> Path:
-    """The path of a file that is there and not empty."""
+    """The path of a file that is there and not empty, or of a folder that `datasets` saved.
+
+    Raises:
+        DataError: there is none, or it is another sort of folder.
+
+    Example:
+        >>> existing("no/such.jsonl")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        tasks.errors.DataError: no/such.jsonl: no such file (looked in ...)
+    """
     path = Path(source).expanduser()
     if path.is_dir():
-        raise DataError("this is a folder; name a file in it", path=source)
+        if not is_saved(path):
+            raise DataError(
+                "this is a folder without files of this split (train.jsonl, valid.jsonl, test.jsonl, or .json, .csv, "
+                ".parquet, .txt); name a file in it",
+                path=source,
+            )
+        return path
+    if is_pattern(source):
+        raise DataError(f"no file matches this pattern (looked in {Path.cwd()})", path=source)
     if not path.is_file():
         raise DataError(f"no such file (looked in {Path.cwd()})", path=source)
     if path.stat().st_size == 0:

@@ -1,4 +1,4 @@
-"""Rows of tables: CSV, Parquet, and datasets of the hub. Their readers are imported only where one is used."""
+"""Rows of tables: CSV, Parquet, datasets saved or on the hub. Their readers are imported only where one is used."""
 
 import csv
 import io
@@ -7,18 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from tasks.data.source.file_names import saved_split
 from tasks.errors import DataError
 
 # Columns whose cells hold structure; CSV has none, so it stands there as JSON.
-_NESTED = ("messages", "conversations", "chosen", "rejected", "prompt", "completion", "history")
+_NESTED = ("messages", "conversations", "chosen", "rejected", "prompt", "completion")
+_LISTS = ("history", "spans", "input_ids", "labels", "attention_mask")
 
 
 def read_csv(file: IO[bytes], path: Path) -> Iterator[tuple[int, Any]]:
-    """The rows of a CSV file with a header, each with the line it ends on.
+    """Reads the rows of a CSV file with a header, each with the line it ends on.
 
     Args:
         file: its bytes, UTF-8.
         path: the file, for errors.
+
+    Yields:
+        (line, row), or (line, DataError) for a row of another width.
+
+    Raises:
+        DataError: the header names a column twice, or the file is no CSV in UTF-8.
 
     Example:
         >>> list(read_csv(io.BytesIO(b'prompt,completion\\n"1 + 1","2"\\n'), Path("a.csv")))
@@ -50,7 +58,13 @@ def read_csv(file: IO[bytes], path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
-    """The rows of a Parquet file, batch by batch, numbered from 1; columns that are null in a row are left out."""
+    """Reads the rows of a Parquet file, batch by batch, numbered from 1.
+
+    A table has every column and key in every row: those that are null in a row are left out of it, at any depth.
+
+    Raises:
+        DataError: the file is no Parquet file.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -58,22 +72,69 @@ def read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
         number = 0
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):
-                for row in batch.to_pylist():
+                for row in batch.to_pylist(maps_as_pydicts="lossy"):
                     number += 1
-                    yield number, _without_nulls(row)
+                    yield number, without_nulls(row)
     except pyarrow.ArrowException as error:
         raise DataError(f"not a Parquet file: {error}", path=path) from error
 
 
 def read_hub(source: str, split: str) -> Iterator[tuple[int, Any]]:
-    """The rows of a hub dataset's split, `owner/name` or `owner/name:config`, numbered from 1."""
+    """Reads the rows of a hub dataset's split, numbered from 1, without what is null in them.
+
+    Args:
+        source: `owner/name` or `owner/name:config`.
+        split: as `datasets` names it, such as `train[:10%]`.
+
+    Raises:
+        DataError: no network, no such dataset, or no such split.
+    """
     for number, row in enumerate(_load_hub(source, split), start=1):
-        yield number, _without_nulls(dict(row))
+        yield number, without_nulls(dict(row))
+
+
+def read_saved(folder: Path, split: str) -> Iterator[tuple[int, Any]]:
+    """Reads the rows of a dataset that `save_to_disk` wrote, numbered from 1, without what is null in them.
+
+    Args:
+        folder: of one dataset, or of several by the names of their splits.
+        split: which of several.
+
+    Raises:
+        DataError: the folder cannot be read, or has no such split.
+    """
+    import datasets
+
+    if not (folder / "dataset_info.json").is_file():
+        if (name := saved_split(folder, split)) is None:
+            there = ", ".join(sorted(inner.name for inner in folder.iterdir() if inner.is_dir()))
+            raise DataError(f"there is no split {split!r} of this saved dataset; there is {there}", path=folder)
+        folder = folder / name
+    try:
+        saved = datasets.load_from_disk(str(folder))
+    except Exception as error:  # a file is missing, damaged, or of a later version
+        raise DataError(f"the saved dataset cannot be read: {type(error).__name__}: {error}", path=folder) from error
+    for number, row in enumerate(saved, start=1):
+        yield number, without_nulls(dict(row))
 
 
 def hub_digest(source: str, split: str) -> str:
-    """What identifies the content of a hub dataset's split: the fingerprint that `datasets` keeps of it."""
+    """The fingerprint that `datasets` keeps of a hub dataset's split, which changes with its content."""
     return str(_load_hub(source, split)._fingerprint)
+
+
+def without_nulls(value: Any) -> Any:
+    """A value without the keys that are null, at any depth; nulls in lists stay, since they have a place.
+
+    Arrow keeps one set of keys for all rows: the arguments of every tool stand in each call, those of others as null.
+
+    Example:
+        >>> without_nulls({"name": "sum_up", "arguments": {"word": None, "left": 2}, "more": [None, 1]})
+        {'name': 'sum_up', 'arguments': {'left': 2}, 'more': [None, 1]}
+    """
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _load_hub(source: str, split: str) -> Any:
@@ -95,16 +156,12 @@ def _load_hub(source: str, split: str) -> Any:
 def _cell(name: str, cell: str) -> Any:
     if name == "weight":
         try:
-            return float(cell)
+            return float(cell) if cell else None
         except ValueError:
             return cell
-    if name in _NESTED and cell.lstrip().startswith(("[{", '{"')):
+    if (name in _NESTED and cell.lstrip().startswith(("[{", '{"'))) or (name in _LISTS and cell.startswith("[")):
         try:
             return json.loads(cell)
         except ValueError:
             return cell
     return cell
-
-
-def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}

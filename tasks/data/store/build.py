@@ -16,6 +16,7 @@ from tasks.data.store.mix import Index
 from tasks.data.store.progress import Tokenizing
 from tasks.data.store.shard import Shard, index_file, read_index
 from tasks.data.store.stats import Tally
+from tasks.data.store.unread_columns import bare, refuse_unread
 from tasks.data.store.worker_pool import Made, made_by_workers
 from tasks.errors import DataError
 
@@ -73,10 +74,14 @@ def build_shards(maker: Maker) -> Built:
     """
     data = maker.data
     built = Built([split for split in SPLITS if data.sources(split)], data)
+    sources = {split: data.sources(split) for split in built.tallies}
     with Tokenizing(_size(data)) as progress:
         for job, (shard, found) in _made(maker, _jobs(data)):
             built.found += found
             progress.advance(rows=built.add(job, shard), size=job.block.size)
+            if data.strict:
+                refuse_unread(built.tallies[job.pool][job.source], sources[job.pool][job.source].path, data.ignore)
+    _check_ignored(data, built)
     for split, tallies in built.tallies.items():
         for source, tally in zip(data.sources(split), tallies, strict=True):
             if tally.rows == 0:
@@ -85,12 +90,22 @@ def build_shards(maker: Maker) -> Built:
     return built
 
 
+def _check_ignored(data: Data, built: Built) -> None:
+    """Refuses a name to be ignored that stands nowhere, which is a slip of the pen."""
+    unread = {bare(name) for tallies in built.tallies.values() for tally in tallies for name in tally.unread}
+    if missing := [name for name in data.ignore if name not in unread]:
+        there = f"; there is {', '.join(sorted(unread))}" if unread else ""
+        raise DataError(f"data.ignore: no row has a value in {', '.join(map(repr, missing))}{there}")
+
+
 def _jobs(data: Data) -> Iterator[Job]:
     for split in SPLITS:
         blocks = (
             (number, block)
             for number, source in enumerate(data.sources(split))
-            for block in source_blocks(source.path, source.split or SPLITS[split], source.encoding)
+            for block in source_blocks(
+                source.path, source.split or SPLITS[split], source.encoding, source.text_rows or "file"
+            )
         )
         for n, (number, block) in enumerate(blocks):
             yield Job(split, n, number, block)

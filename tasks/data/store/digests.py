@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tasks.artifact import file_digest, fingerprint, write_json
 from tasks.data.source.read import existing, is_hub
-from tasks.data.source.source import Source
 from tasks.data.source.table import hub_digest
+from tasks.data.sources import Source
 from tasks.errors import DataError
 
 _SETTLED = 2_000_000_000  # nanoseconds; the coarsest clock of a common file system has two seconds
@@ -80,10 +80,22 @@ class Digests:
 
 
 def source_digest(source: Source, digests: Digests) -> str:
-    """What identifies the content of a source: its bytes; for a hub dataset, what `datasets` knows it by."""
+    """What identifies the content of a source: the digest of its bytes; for a hub dataset, its fingerprint.
+
+    Args:
+        source: one file, a folder saved by `datasets`, or a hub dataset.
+        digests: those that are known.
+
+    Raises:
+        DataError: the source does not exist, or changes while it is read.
+    """
     if is_hub(source.path):
         return fingerprint(hub_digest(source.path, source.split or "train"))
-    return digests.digest(existing(source.path))
+    path = existing(source.path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return fingerprint([(str(file.relative_to(path)), digests.digest(file)) for file in files])
+    return digests.digest(path)
 
 
 def _state(path: Path) -> list[int]:

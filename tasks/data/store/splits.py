@@ -24,6 +24,8 @@ def write_splits(folder: Path, data: Data, built: Built) -> dict[str, SplitStats
     Raises:
         DataError: nothing can be trained on, or, where `data.strict`, a row of valid or test stands in train too.
     """
+    if data.dedup == "exact":
+        _leave_out_repeats(data, built)
     available = dict(built.indexes)
     for split, indexes in available.items():
         for source, index, tally in zip(data.sources(split), indexes, built.tallies[split], strict=True):
@@ -52,6 +54,18 @@ def write_splits(folder: Path, data: Data, built: Built) -> dict[str, SplitStats
             raise _overlap(data, split, index, shared, in_train)
         splits[split] = _stats(folder, data, split, built, available[split], taken, shared)
     return splits
+
+
+def _leave_out_repeats(data: Data, built: Built) -> None:
+    """Takes out every row that repeats an earlier one of its split, and counts it as dropped."""
+    for split, indexes in built.indexes.items():
+        whole = np.concatenate(indexes)
+        rows = whole[:, SOURCE] * _LINES + whole[:, LINE]
+        again = np.isin(rows, duplicates(rows, whole[:, DIGEST]))
+        for n, tally in enumerate(built.tallies[split]):
+            for line in np.unique(whole[again & (whole[:, SOURCE] == n), LINE]).tolist():
+                tally.drop("a repetition of an earlier row (data.dedup=exact)", line)
+        built.indexes[split] = [whole[~again & (whole[:, SOURCE] == n)] for n in range(len(indexes))]
 
 
 def _weights(data: Data) -> list[float] | None:
@@ -106,7 +120,7 @@ def _together(tallies: Sequence[Tally], paths: Sequence[str]) -> Tally:
             name: {
                 f"{path}: {text}" if len(paths) > 1 else text: remark for text, remark in getattr(tally, name).items()
             }
-            for name in ("dropped", "lost", "notes", "specials")
+            for name in ("dropped", "lost", "notes", "specials", "unread")
         }
         whole.add(Tally(rows=tally.rows, formats=tally.formats, **named))
     return whole

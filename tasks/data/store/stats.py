@@ -14,6 +14,7 @@ from tasks.data.store.columns import DIGEST, LINE, START, STOP
 from tasks.data.store.held_out_share import duplicates
 from tasks.data.store.lengths import Lengths, describe_lengths
 from tasks.data.store.mix import SourceStats
+from tasks.data.store.unread_columns import UnreadColumn, count_unread
 
 FIRST_LINES = 5
 _MOST, _LONGEST = 32, 400  # remarks of a kind, and characters of one
@@ -21,7 +22,7 @@ _WINDOW = 1 << 20  # tokens counted at a time
 
 
 class Remark(Record):
-    """How often something was said of a row, and the first lines it was said of."""
+    """How often something was remarked about a row, and the first lines that it was remarked about."""
 
     count: int = 0
     lines: tuple[int, ...] = ()
@@ -50,6 +51,8 @@ class SplitStats(Record):
         notes: what else is worth knowing about rows: what the template rewrote or added.
         specials: special tokens that stand in the rows' own texts, by token and role: a hazard, since the tokenizer
             takes them for real ones.
+        unread: columns that no format reads, and keys of messages (`messages[].key`) that no template reads, each
+            with the rows that have a value in it.
         tokens: real ones.
         supervised_tokens: those with a weight above 0.
         by_role: both, by whose words they are (all of SPEAKERS): `template` is what the chat template writes around
@@ -86,12 +89,13 @@ class SplitStats(Record):
     lost: dict[str, Remark] = Field(default_factory=dict)
     notes: dict[str, Remark] = Field(default_factory=dict)
     specials: dict[str, Remark] = Field(default_factory=dict)
+    unread: dict[str, Remark] = Field(default_factory=dict)
     sources: tuple[SourceStats, ...] = ()
 
 
 @dataclass
 class Tally:
-    """What was said of the rows of a source, while it is read."""
+    """What was found about the rows of a source, counted while it is read."""
 
     rows: int = 0
     formats: dict[str, Remark] = field(default_factory=dict)
@@ -99,6 +103,7 @@ class Tally:
     lost: dict[str, Remark] = field(default_factory=dict)
     notes: dict[str, Remark] = field(default_factory=dict)
     specials: dict[str, Remark] = field(default_factory=dict)
+    unread: dict[str, UnreadColumn] = field(default_factory=dict)
 
     def drop(self, reason: str, line: int) -> None:
         """Counts a row left out."""
@@ -110,14 +115,21 @@ class Tally:
         for where, said in ((self.lost, tokens.lost), (self.notes, tokens.notes), (self.specials, tokens.specials)):
             for text in said:
                 _say(where, text, 1, line)
+        self._count_unread(count_unread(tokens.unread, line))
 
     def add(self, later: "Tally") -> None:
         """Adds what was said of the rows that follow."""
         self.rows += later.rows
-        for name in (item.name for item in fields(self) if item.name != "rows"):
+        for name in (item.name for item in fields(self) if item.name not in ("rows", "unread")):
             remarks = getattr(self, name)
             for text, remark in getattr(later, name).items():
                 _say(remarks, text, remark.count, *remark.lines)
+        self._count_unread(later.unread)
+
+    def _count_unread(self, columns: dict[str, UnreadColumn]) -> None:
+        for name, column in columns.items():
+            name = name if name in self.unread or len(self.unread) < _MOST else "other"
+            self.unread[name] = self.unread.get(name, UnreadColumn()).plus(column)
 
 
 def _say(remarks: dict[str, Remark], text: str, count: int, *lines: int) -> None:
@@ -177,5 +189,6 @@ def split_stats(
         overlap_lines=tuple(index[: len(shared)][shared][:FIRST_LINES, LINE].tolist()),
         formats={name: remark.count for name, remark in tally.formats.items()},
         format_lines={name: remark.lines for name, remark in tally.formats.items()},
+        unread={name: Remark(count=column.count, lines=column.lines) for name, column in tally.unread.items()},
         **{name: getattr(tally, name) for name in ("dropped", "lost", "notes", "specials")},
     )

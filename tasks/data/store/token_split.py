@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.data.format.message import SPEAKERS
 from tasks.data.store.columns import CHECK, LINE, PROMPT, SOURCE, START, STOP
 from tasks.data.store.shard import PARTS, check_sum, map_shard, shard_file
 from tasks.errors import DataError
@@ -82,8 +83,16 @@ class TokenSplit:
         return self._parts(i)[2]
 
     def prompt_length(self, i: int) -> int:
-        """How many ids stand before its last answer: `ids(i)[:n]` is a prompt; 0 for plain text."""
+        """How many ids stand before its last answer that is trained: `ids(i)[:n]` is a prompt; 0 for plain text."""
         return int(self._index[i, PROMPT])
+
+    def answer_stop(self, i: int) -> int:
+        """One past the last id of that answer: `ids(i)[prompt_length(i):n]` is it. Later turns may follow."""
+        first = self.prompt_length(i)
+        own = self.speakers(i)[first:] == SPEAKERS.index("assistant")
+        turn = own[: int(np.argmin(own))] if not own.all() else own
+        trained = np.flatnonzero(self.weights(i)[first : first + len(turn)])
+        return first + int(trained[-1]) + 1 if len(trained) else len(self.ids(i))
 
     def _parts(self, i: int) -> tuple[NDArray[Any], ...]:
         row = self._index[i]

@@ -11,8 +11,9 @@ from tasks.data.render.render import Rendered, render
 from tasks.data.render.template import Template
 from tasks.data.render.tokens import Tokens, encode, fit
 from tasks.data.render.truncate import split
+from tasks.data.render.unread_keys import unread_keys
 from tasks.data.source.blocks import Numbered
-from tasks.data.source.source import Source
+from tasks.data.sources import Source
 from tasks.data.store.held_out_share import row_digest
 from tasks.data.store.stats import Tally
 from tasks.errors import DataError
@@ -87,10 +88,10 @@ def _prepare(row: object, source: Source, data: Data, template: Template) -> tup
     if isinstance(row, DataError):
         return row
     try:
-        example = parse_row(
-            row, source.format or data.format, data.columns if source.columns is None else source.columns
-        )
-        return example.format, render(example, template, data.supervise)
+        columns = data.columns if source.columns is None else source.columns
+        example = parse_row(row, source.format or data.format, columns, data.ignore)
+        rendered = render(example, template, data.supervise)
+        return example.format, replace(rendered, unread=(*example.unread, *unread_keys(example, template)))
     except DataError as error:
         return error
 

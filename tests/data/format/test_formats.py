@@ -1,15 +1,14 @@
 """The table of formats: detection, other column names, and the room's own files."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.data.config import Format
 from tasks.data.format import formats
-from tasks.data.format.formats import FORMATS, detect, parse_row
+from tasks.data.format.formats import FORMATS, Format, detect, parse_row
 from tasks.errors import DataError
 
 
@@ -25,6 +24,7 @@ from tasks.errors import DataError
         ("conversations", "sharegpt"),
         ("prompt chosen rejected", "preference"),
         ("conversations chosen rejected", "preference"),
+        ("input_ids labels text", "pretokenized"),
     ],
 )
 def test_detected(columns: str, name: str):
@@ -44,6 +44,77 @@ def test_other_columns():
 def test_a_column_of_our_name_does_not_shadow_the_one_meant():
     row = {"text": "page", "prompt": "old", "q": "new", "completion": "y"}
     assert parse_row(row, columns={"prompt": "q"}).messages[0].content == "new"
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"messages": None, "prompt": "a", "completion": "b", "text": None}, "completions"),
+        ({"prompt": "", "completion": "", "text": "a"}, "text"),
+        ({"chosen": "", "rejected": "", "instruction": "a", "output": "b"}, "alpaca"),
+        ({"messages": [], "prompt": "a", "completion": ""}, "completions"),
+        ({"messages": None}, "chat"),
+    ],
+)
+def test_a_column_that_says_nothing_does_not_choose_the_format(row: dict, name: str):
+    assert detect(row) == name
+
+
+def test_what_is_in_the_other_pair_of_columns_is_read():
+    row = {"prompt": "", "completion": "", "question": "a", "answer": "b"}
+    assert [m.content for m in parse_row(row).messages] == ["a", "b"]
+    row = {"instruction": "a", "output": None, "response": "b"}
+    assert [m.content for m in parse_row(row).messages] == ["a", "b"]
+
+
+def unread(row: dict, **settings: Any) -> dict[str, str]:
+    return {one.name: one.kind for one in parse_row(row, **settings).unread}
+
+
+def test_every_column_that_nothing_reads_is_named():
+    row = {"prompt": "a", "completion": "b", "question": "why is it so, then?", "score": 3, "id": "x", "note": None}
+    assert unread(row) == {"question": "other", "score": "number", "id": "other"}
+    assert unread({**row, "question": "why is it so, my old friend?"})["question"] == "text"
+    assert unread({"text": "a b", "good": False, "meta": {"note": "one two three four five"}}) == {
+        "good": "flag",
+        "meta": "other",
+    }
+
+
+def test_a_column_under_another_name_is_read_and_the_one_it_shadows_is_not():
+    row = {"prompt": "an old question that is long", "q": "new", "completion": "y", "weight": 80}
+    assert unread(row, columns={"prompt": "q", "weight": "w"}) == {"prompt": "text", "weight": "number"}
+    assert unread({"prompt": "a", "completion": "b"}, columns={"prompt": "q"}) == {}
+
+
+def test_a_text_that_repeats_what_is_read_adds_nothing():
+    row = {"instruction": "Name a bird that sings.", "output": "A wren."}
+    assert unread({**row, "text": "Below is a task.\nName a bird that sings.\nA wren."}) == {"text": "other"}
+    messages = [{"role": "user", "content": "Name a bird that sings."}, {"role": "assistant", "content": "A wren."}]
+    assert unread({"messages": messages, "prompt": "Name a bird that sings."}) == {"prompt": "other"}
+
+
+def test_what_is_to_be_ignored_is_not_read_and_still_counted():
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "training": False}]
+    row = {"messages": messages, "system": "Be brief."}
+    example = parse_row(row, ignore=["training", "system"])
+    assert [(m.role, m.weight) for m in example.messages] == [("user", None), ("assistant", None)]
+    assert {one.name for one in example.unread} == {"messages[].training", "system"}
+
+
+@pytest.mark.parametrize("label", [False, "False", "false", 0, "0"])
+def test_an_answer_not_to_give_is_never_trained_on(label: object):
+    row = {"prompt": "a", "completion": "b", "label": label}
+    if label == "0":  # a number as text may be a class
+        assert unread(row) == {"label": "number"}
+        return
+    with pytest.raises(DataError, match=r"an answer not to give.*data\.ignore=\[label\]"):
+        parse_row(row)
+    assert parse_row(row, ignore=["label"]).messages[1].content == "b"
+    assert unread({**row, "label": True}) == {}
+    assert unread({"text": "a film", "label": label}) == {
+        "label": "other" if label == 0 and label is not False else "flag"
+    }
 
 
 @pytest.mark.parametrize(("row", "reason"), [({}, "no known format"), ([1], "a list"), ("x", "a string")])

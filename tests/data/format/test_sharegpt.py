@@ -42,3 +42,14 @@ def test_the_same_messages_as_the_conversion(shared_data: Path, source: str, con
 def test_refused(turns: list, reason: str):
     with pytest.raises(DataError, match=reason):
         sharegpt.parse({"conversations": turns})
+
+
+def test_a_system_beside_and_inside():
+    turns = [{"from": "system", "value": "S"}, {"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    assert [m.role for m in sharegpt.parse({"conversations": turns, "system": "S"}).messages] == [
+        "system",
+        "user",
+        "assistant",
+    ]
+    with pytest.raises(DataError, match=r"which is meant\? data\.ignore=\[system\]"):
+        sharegpt.parse({"conversations": turns, "system": "T"})

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.data import tokenize_row
 from tasks.data.format.formats import parse_row
-from tasks.data.format.weight import read_weight, row_weight
+from tasks.data.format.weight import read_spans, read_weight, row_weight
 from tasks.errors import DataError
 
 CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0.5}]}
@@ -41,3 +41,31 @@ def test_a_column_of_that_name_that_is_no_weight():
 
 def test_null_is_none():
     assert row_weight(json.loads('{"weight": null}')) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "weight"),
+    [
+        ({"training": False}, 0.0),
+        ({"masked": True}, 0.0),
+        ({"masked": False}, 1.0),
+        ({"loss": 0}, 0.0),
+        ({"loss": True, "weight": 0.5}, 0.5),
+        ({"train_on_turn": True}, 1.0),
+        ({"training": None}, None),
+    ],
+)
+def test_the_flags_of_other_tools(asked: dict, weight: float | None):
+    assert read_weight(asked, "messages[1]") == weight
+
+
+@pytest.mark.parametrize("asked", [{"loss": 0.5}, {"training": "no"}, {"train": 1}, {"train": True, "masked": True}])
+def test_flags_that_say_nothing_plain(asked: dict):
+    with pytest.raises(DataError, match=r"messages\[1\]: .*data\.ignore=\["):
+        read_weight(asked, "messages[1]")
+
+
+@pytest.mark.parametrize("spans", [3, [], [[1]], [[2, 1]], [[0, 4]], [[0, True]], [["0", 1]], [[0, 1, -1]]])
+def test_spans_that_are_none(spans: Any):
+    with pytest.raises(DataError, match="text: "):
+        read_spans(spans, 3, "text")

@@ -1,7 +1,9 @@
 """Files of text, opened: what is proven is read, what is not is refused and never guessed."""
 
+import bz2
 import codecs
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,22 @@ TEXT = '{"text": "é€𝄞"}\n{"text": "b"}\n'
 ROWS = [(1, {"text": "é€𝄞"}), (2, {"text": "b"})]
 
 
+def zstd(content: bytes) -> bytes:
+    import pyarrow
+
+    out = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(out, "zstd") as packed:
+        packed.write(content)
+    return out.getvalue().to_pybytes()
+
+
 def rows(path: Path, content: bytes, encoding: str | None = None) -> list:
     path.write_bytes(content)
     return list(read_rows(str(path), encoding=encoding))
 
 
 @pytest.mark.parametrize("name", ["utf-8-sig", "utf-16", "utf-32"])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstd])
 def test_a_byte_order_mark_proves_an_encoding(tmp_path: Path, name: str, pack):
     assert rows(tmp_path / "a.jsonl", pack(TEXT.encode(name))) == ROWS
     assert rows(tmp_path / "a.jsonl", pack(TEXT.replace("\n", "\r\n").encode(name))) == ROWS
@@ -63,7 +74,9 @@ def test_latin_1_is_read_where_it_is_named_and_never_guessed(tmp_path: Path):
         (TEXT.encode("utf-16"), "latin-1", "mark of utf-16; data.encoding is latin-1"),
         (b"PAR1xxxx", None, "Parquet"),
         (b"PK\x03\x04xxxx", None, "zip"),
-        (b"\x28\xb5\x2f\xfdxx", None, "zstd"),
+        (b"\x28\xb5\x2f\xfdxx", None, "the zstd file is cut off or damaged"),
+        (bz2.compress(b"x" * 100)[:-5], None, "the bzip2 file is cut off or damaged"),
+        (lzma.compress(b"x" * 100)[:-5], None, "the xz file is cut off or damaged"),
         (b"version https://git-lfs.github.com/spec/v1\n", None, "git lfs pull"),
         (b"<!DOCTYPE html>", None, "web page"),
         (gzip.compress(b"x" * 100)[:-5], None, "cut off"),

@@ -85,10 +85,13 @@ def test_missing_file_and_folder(tmp_path: Path):
         list(read_rows(str(tmp_path / "a.jsonl")))
     with pytest.raises(DataError, match="a folder"):
         list(read_rows(str(tmp_path)))
+    with pytest.raises(DataError, match="no file matches"):
+        list(read_rows(str(tmp_path / "*.jsonl")))
 
 
 def test_what_counts_as_a_hub_id():
     assert is_hub("owner/name")
     assert is_hub("owner/name:config")
+    assert not is_hub("data/a.jsonl.zst")
     assert not is_hub("name.jsonl")
     assert not is_hub("a/b/c")

@@ -72,3 +72,26 @@ def test_hub(monkeypatch: pytest.MonkeyPatch):
 def test_a_csv_weight_is_a_number(tmp_path: Path):
     (tmp_path / "a.csv").write_text("text,weight\na,0.5\nb,heavy\n")
     assert [row["weight"] for _, row in read_rows(str(tmp_path / "a.csv"))] == [0.5, "heavy"]
+
+
+def test_nulls_that_a_table_fills_in_are_taken_out_at_every_depth(tmp_path: Path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [
+        {"tools": [{"name": "f", "parameters": {"a": {"type": "string"}}}], "calls": [{"arguments": {"a": "x"}}]},
+        {"tools": [{"name": "g", "parameters": {"b": {"type": "int"}}}], "calls": [{"arguments": {"b": [1, None]}}]},
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    assert [row for _, row in read_rows(str(tmp_path / "a.parquet"))] == rows
+
+
+def test_a_dataset_saved_to_disk_whole_and_by_splits(tmp_path: Path):
+    datasets = pytest.importorskip("datasets")
+    saved = datasets.Dataset.from_list([{"text": "a", "b": None}, {"text": "c", "b": 1}])
+    saved.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict(train=saved, validation=saved.select([1])).save_to_disk(str(tmp_path / "all"))
+    assert [row for _, row in read_rows(str(tmp_path / "one"))] == [{"text": "a"}, {"text": "c", "b": 1}]
+    assert len(list(read_rows(str(tmp_path / "all"), "train"))) == 2
+    assert list(read_rows(str(tmp_path / "all"), "valid")) == [(1, {"text": "c", "b": 1})]
+    with pytest.raises(DataError, match="no split 'extra' of this saved dataset; there is train, validation"):
+        list(read_rows(str(tmp_path / "all"), "extra"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.artifact import file_digest
-from tasks.data.source.source import Source
+from tasks.data.sources import Source
 from tasks.data.store import digests
 from tasks.data.store.digests import Digests, source_digest
 from tasks.errors import DataError

@@ -1,4 +1,4 @@
-"""One source of rows: a file or a hub dataset, what of it is read, and its share of a mixture."""
+"""One source of rows, as a person names it: files or a hub dataset, what of it is read, and its share of a mixture."""
 
 import codecs
 from typing import Annotated, Literal
@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tasks.artifact import Record
+from tasks.data.format.formats import COLUMNS, Format
+from tasks.data.source.file_names import files_of
 
-Format = Literal["auto", "text", "chat", "completions", "alpaca", "sharegpt", "preference"]
+TextRows = Literal["file", "paragraph", "line"]
 
 
 def _known_columns(columns: dict[str, str]) -> dict[str, str]:
-    known = {"text", "messages", "prompt", "completion", "system", "tools", "instruction", "input", "output"}
-    known |= {"conversations", "chosen", "rejected", "weight"}
-    if unknown := sorted(set(columns) - known):
-        raise ValueError(f"columns: {unknown} are no names of ours; choose from {sorted(known)}")
+    if unknown := sorted(set(columns) - COLUMNS):
+        raise ValueError(f"columns: {unknown} are no names of ours; choose from {sorted(COLUMNS)}")
     return columns
 
 
@@ -38,13 +38,15 @@ class Source(Record):
     """A source of rows.
 
     Args:
-        path: a file, or the id of a hub dataset, `owner/name` or `owner/name:config`.
+        path: a file; several, as a pattern such as `chat-*.jsonl`; a folder of files named after their splits or
+            saved by `datasets`; or the id of a hub dataset, `owner/name` or `owner/name:config`.
         weight: its share of what is trained on, against those of the other sources; 1 where another one has a weight
             and this one has none. Where none has one, every row of every source is trained on once.
-        split: the split of a hub dataset, such as `train_sft` or `train[:10%]`; None for the usual one.
+        split: the split of a hub dataset or saved folder, such as `train_sft` or `train[:10%]`; None for the usual.
         format: like `data.format`, for this source alone; None for what `data.format` says.
         columns: like `data.columns`, for this source alone; None for what `data.columns` says.
         encoding: like `data.encoding`, for this source alone; None for what `data.encoding` says.
+        text_rows: like `data.text_rows`, for this source alone; None for what `data.text_rows` says.
 
     Example:
         >>> Source(path="chat.jsonl", weight=3.0).weight
@@ -57,3 +59,14 @@ class Source(Record):
     format: Format | None = None
     columns: Columns | None = None
     encoding: Encoding | None = None
+    text_rows: TextRows | None = None
+
+    def files(self, split: str) -> "tuple[Source, ...]":
+        """This source as one for each of its files, in the order of their names; itself where it is no folder or
+        pattern, or where nothing answers to it.
+
+        Args:
+            split: `train`, `valid` or `test`: which files of a folder.
+        """
+        found = files_of(self.path, split)
+        return tuple(self.model_copy(update={"path": path}) for path in found) or (self,)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.data.source.source import Source
+from tasks.data.sources import Source
 
 
 def test_an_encoding_goes_by_its_own_name():

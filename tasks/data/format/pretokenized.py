@@ -1,0 +1,83 @@
+"""Rows of token ids that were made elsewhere: {"input_ids", "labels"}, as transformers' trainers take them."""
+
+from typing import Any
+
+from tasks.data.format.json_kind import kind_of
+from tasks.data.format.message import Example
+from tasks.data.format.weight import read_spans
+from tasks.errors import DataError
+
+NEEDS = (("input_ids",),)
+TAKES = ("labels", "attention_mask", "spans")
+
+IGNORED = -100
+"""The label of a token that is no target."""
+
+
+def parse(row: dict[str, Any]) -> Example:
+    """Reads `input_ids`, and which of them are targets: those with a label, those in `spans` (in tokens), or all.
+
+    Tokens with an attention mask of 0 are padding, at either end, and are left out.
+
+    Raises:
+        DataError: no list of ids, labels of another length or of other ids, or a hole in the attention mask.
+
+    Example:
+        >>> example = parse({"input_ids": [5, 6, 7], "labels": [-100, 6, 7]})
+        >>> example.ids, example.id_weights
+        ((5, 6, 7), (0.0, 1.0, 1.0))
+    """
+    ids = _numbers(row, "input_ids")
+    if not ids or min(ids) < 0:
+        raise DataError(f"'input_ids' has {'no ids' if not ids else f'the id {min(ids)}'}; it must be a list of ids")
+    weights = _weights(row, ids)
+    first, stop = _real(row, len(ids))
+    return Example("pretokenized", ids=tuple(ids[first:stop]), id_weights=tuple(weights[first:stop]))
+
+
+def _weights(row: dict[str, Any], ids: list[int]) -> list[float]:
+    labels, spans = row.get("labels"), read_spans(row.get("spans"), len(ids), "input_ids")
+    if labels is not None and spans is not None:
+        raise DataError("the row has 'labels' and 'spans'; which is meant? data.ignore=[spans] leaves one out")
+    if spans is not None:
+        weights = [0.0] * len(ids)
+        for start, stop, weight in spans:
+            weights[start:stop] = [weight] * (stop - start)
+        return weights
+    if labels is None:
+        return [1.0] * len(ids)
+    labels = _numbers(row, "labels")
+    if len(labels) != len(ids):
+        raise DataError(f"'labels' has {len(labels)} entries and 'input_ids' {len(ids)}; they must be as many")
+    wrong = next((n for n, label in enumerate(labels) if label not in (IGNORED, ids[n])), None)
+    if wrong is None:
+        return [float(label != IGNORED) for label in labels]
+    hint = ""
+    if all(label in (IGNORED, after) for label, after in zip(labels[:-1], ids[1:], strict=True)):
+        hint = "; they are shifted by one: labels stand beside their own token, not before it"
+    raise DataError(
+        f"labels[{wrong}] is {labels[wrong]}; it must be {IGNORED} or input_ids[{wrong}], {ids[wrong]}{hint}"
+    )
+
+
+def _real(row: dict[str, Any], length: int) -> tuple[int, int]:
+    """Where the tokens that are no padding begin, and where they end."""
+    if row.get("attention_mask") is None:
+        return 0, length
+    mask = _numbers(row, "attention_mask")
+    real = [n for n, on in enumerate(mask) if on]
+    if len(mask) != length or not real or real != list(range(real[0], real[-1] + 1)):
+        raise DataError(
+            f"'attention_mask' has {len(mask)} entries for {length} ids; it must be 1 for each token in a row, and 0 "
+            "for padding at the ends"
+        )
+    return real[0], real[-1] + 1
+
+
+def _numbers(row: dict[str, Any], key: str) -> list[int]:
+    value = row.get(key)
+    if not isinstance(value, list | tuple):
+        raise DataError(f"{key!r} is {kind_of(value)}; it must be a list of whole numbers")
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in value):
+        raise DataError(f"{key!r} has an entry that is no whole number; it must be a list of whole numbers")
+    return list(value)
