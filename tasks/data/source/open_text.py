@@ -27,6 +27,10 @@ _OTHERS = (
 )
 
 
+def _open_xz(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], lzma.LZMAFile(path))  # noqa: SIM115 (its caller closes it)
+
+
 def _open_zstd(path: Path) -> IO[bytes]:
     import pyarrow
 
@@ -36,7 +40,7 @@ def _open_zstd(path: Path) -> IO[bytes]:
 _PACKED: dict[bytes, tuple[str, Callable[[Path], IO[bytes]]]] = {
     b"\x1f\x8b": ("gzip", lambda path: cast(IO[bytes], gzip.GzipFile(path))),
     b"BZh": ("bzip2", lambda path: cast(IO[bytes], bz2.BZ2File(path))),
-    b"\xfd7zXZ": ("xz", lambda path: cast(IO[bytes], lzma.LZMAFile(path))),
+    b"\xfd7zXZ": ("xz", _open_xz),
     b"\x28\xb5\x2f\xfd": ("zstd", _open_zstd),
 }
 """How files are compressed, by their first bytes."""
