@@ -28,7 +28,7 @@ _OTHERS = (
 
 
 def _open_xz(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], lzma.LZMAFile(path))  # noqa: SIM115 (its caller closes it)
+    return cast(IO[bytes], lzma.LZMAFile(path))
 
 
 def _open_zstd(path: Path) -> IO[bytes]:
