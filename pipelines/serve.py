@@ -92,6 +92,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from pipelines.deploy.deployments import deployments
     from pipelines.deploy.zombies import install
+    from pipelines.orchestrate.served_run import starting_served_runs
 
     class PatientRunner(Runner):
         """Prefect's, but a signal cancels the run and waits for its checkpoint; Prefect 3.8 kills it unsaved."""
@@ -111,7 +112,8 @@ def main(arguments: Sequence[str]) -> None:
     for name, schedule in served.schedules.items():
         print(f"{name}: {schedule.deployment} {schedule.says()}", flush=True)
     signal.signal(signal.SIGINT, runner.handle_sigterm)
-    asyncio.run(runner.start())
+    with starting_served_runs():
+        asyncio.run(runner.start())
 
 
 if __name__ == "__main__":  # a served run is another process, which must not begin to serve

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
 from pipelines.orchestrate.outcome import Outcome, outcome
+from pipelines.orchestrate.suspension import stopping_when_suspended
 from tasks.errors import GraftlineError, Interrupted, Paused, Pruned
 
 PAUSED = "Paused"
@@ -71,7 +72,8 @@ def concluded(body: Callable[[Outcome], Any]) -> Any:
     """
     came_to = outcome()
     try:
-        return body(came_to)
+        with stopping_when_suspended():
+            return body(came_to)
     except Interrupted as stopped:
         came_to.error = stopped
         return as_state(stopped)

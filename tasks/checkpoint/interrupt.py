@@ -1,11 +1,11 @@
-"""Stopping well: SIGINT, SIGTERM or the clock asks the loop to finish its step and save; a second signal stops it."""
+"""Stopping well: a signal, the clock or a caller asks the loop to finish its step and save; a second signal ends it."""
 
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -13,6 +13,7 @@ from types import FrameType
 PATIENCE = 1.0
 """Seconds that a second signal leaves the process to end by itself."""
 _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+_asked: ContextVar[Callable[[], bool]] = ContextVar("asked", default=lambda: False)
 
 
 class Stop:
@@ -20,16 +21,17 @@ class Stop:
 
     Args:
         deadline: when to stop without a signal, in seconds of the epoch.
+        asked: whether somebody asks for a stop without a signal; called once a step.
     """
 
-    def __init__(self, deadline: float = float("inf")):
-        self._deadline = deadline
+    def __init__(self, deadline: float = float("inf"), asked: Callable[[], bool] = lambda: False):
+        self._deadline, self._asked = deadline, asked
         self._came: int | None = None
 
     @property
     def signum(self) -> int | None:
-        """The number of the signal that came, SIGTERM's once the deadline has passed, or None."""
-        return self._came or (int(signal.SIGTERM) if time.time() >= self._deadline else None)
+        """The number of the signal that came; SIGTERM's past the deadline or when a caller asks for a stop; or None."""
+        return self._came or (int(signal.SIGTERM) if time.time() >= self._deadline or self._asked() else None)
 
     def mark(self, signum: int) -> None:
         """Takes note of a signal; the first one counts."""
@@ -47,13 +49,23 @@ def stop_by(deadline: float) -> Iterator[None]:
 
 
 @contextmanager
+def stop_when(asked: Callable[[], bool]) -> Iterator[None]:
+    """Within the block, training stops as by SIGTERM once `asked` says so."""
+    token = _asked.set(asked)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+@contextmanager
 def stop_on_signal() -> Iterator[Stop]:
     """Yields a Stop that the first signal marks; restores the previous handlers on leaving.
 
     Signals reach Python in the main thread only; elsewhere the clock alone can stop. The same signal again is the
     previous handler's; where the main thread does not come to it, since it waits for the device, the process ends.
     """
-    stop = Stop(_deadline.get())
+    stop = Stop(_deadline.get(), _asked.get())
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

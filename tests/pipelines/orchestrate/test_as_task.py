@@ -1,5 +1,6 @@
 """Stages as Prefect tasks: what stops one well is raised in the flow, and is no failure on its page."""
 
+import time
 from typing import Any
 
 import pytest
@@ -63,7 +64,12 @@ def test_the_server_sees_how_a_stage_ended_and_the_flow_what_it_raised(prefect_s
 
     assert stages() == len(ENDS)
     with get_client(sync_client=True) as client:
-        runs = {run.name: run.state for run in client.read_task_runs()}
+        runs: dict[str, Any] = {}
+        for _ in range(100):  # the server writes the states of tasks down a little later
+            runs = {run.name: run.state for run in client.read_task_runs() if run.state and run.state.is_final()}
+            if len(runs) > len(ENDS):
+                break
+            time.sleep(0.2)
     states = [runs[f"stage {number}"] for number in range(len(ENDS) + 1)]
     found = [(state.type.value, state.name) for state in states if state is not None]
     assert found == [*(end for _, end in ENDS), ("COMPLETED", "Completed")]
