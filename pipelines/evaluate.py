@@ -30,6 +30,7 @@ from pipelines.run.folder import make_folder
 from pipelines.run.gpu_lock import gpu_lock
 from pipelines.run.run_dir import TOKENS
 from tasks.adapter import read_adapter
+from tasks.errors import ConfigError
 from tasks.evaluate import Scores
 from tasks.evaluate import evaluate as evaluate_task
 from tasks.tokenize import tokenize
@@ -63,6 +64,8 @@ def evaluate(
 
 def headline(scores: Scores) -> str:
     """The scores in one line."""
+    assert scores.loss_before is not None, "there was something to score"
+    assert scores.loss_after is not None
     line = f"{scores.examples:,} {scores.split} examples: loss {scores.loss_before:.4f} -> {scores.loss_after:.4f}"
     if scores.metric_before is None or scores.metric_after is None:
         return line
@@ -71,6 +74,8 @@ def headline(scores: Scores) -> str:
 
 def figures(scores: Scores) -> list[tuple[str, str, str]]:
     """What was measured, of the base and with the adapter."""
+    assert scores.loss_before is not None, "there was something to score"
+    assert scores.loss_after is not None
     rows = [("loss, nats a token", f"{scores.loss_before:.4f}", f"{scores.loss_after:.4f}")]
     if scores.metric_before is not None and scores.metric_after is not None:
         what = f"{scores.metric} of {scores.answered}"
@@ -100,6 +105,8 @@ def main(overrides: Sequence[str]) -> None:
 
 
 def _score(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Scores:
+    if run.evaluate.examples == 0:
+        raise ConfigError("evaluate.examples=0 scores nothing; leave it out, and evaluate=off")
     if run.run_dir is not None:
         make_folder(Path(run.run_dir).expanduser())
     cache = as_stage(tokenize)(run.data, run.model, TOKENS)

@@ -42,9 +42,9 @@ class Scores(Record):
     """Held-out scores, base against adapter; the `evaluate` part of report.json.
 
     Attributes:
-        split: which rows, `test` or `valid`.
+        split: which rows, `test` or `valid`; empty where nothing is evaluated.
         examples: how many the loss is over.
-        loss_before: the base's masked cross entropy, nats a supervised token.
+        loss_before: the base's masked cross entropy, nats a supervised token; None where nothing is evaluated.
         loss_after: the adapter's.
         metric: what metric_before and metric_after measure.
         answered: over how many generated answers.
@@ -55,8 +55,8 @@ class Scores(Record):
 
     split: str
     examples: int
-    loss_before: float
-    loss_after: float
+    loss_before: float | None
+    loss_after: float | None
     metric: str
     answered: int
     metric_before: float | None
@@ -88,6 +88,20 @@ def evaluate(
         DataError: there are no held-out rows.
     """
     held_out, new = HeldOut(cache, settings), settings.max_new_tokens
+    if not len(held_out.rows):
+        scores = Scores(
+            split="",
+            examples=0,
+            loss_before=None,
+            loss_after=None,
+            metric=settings.metric,
+            answered=0,
+            metric_before=None,
+            metric_after=None,
+            samples=(),
+        )
+        write_json(out, scores.model_dump(mode="json"))
+        return scores
     name, rows, asked = held_out.name, held_out.rows, held_out.asked
     tokenizer, base = load_tokenizer(model), load_base(model).model
     room = memory.budget - 4 * adapter.parameters
@@ -118,7 +132,7 @@ def evaluate(
         ),
     )
     write_json(out, scores.model_dump(mode="json"))
-    log.info("held-out loss %.4f -> %.4f", scores.loss_before, scores.loss_after)
+    log.info("held-out loss %.4f -> %.4f", before[0], after[0])
     return scores
 
 

@@ -132,14 +132,14 @@ class Evaluate(Record):
     """What is measured on held-out examples, base against adapter.
 
     Attributes:
-        examples: the most held-out examples to score; None takes all.
+        examples: the most held-out examples to score; None takes all; 0 scores nothing, and needs no held-out rows.
         generate: the most of them to answer in full; 0 measures the loss alone.
         samples: how many answers the report shows.
         max_new_tokens: where an answer is cut.
         metric: `exact_match` is the share of answers equal to the reference, outer white space aside.
     """
 
-    examples: Annotated[int, Field(ge=1)] | None = None
+    examples: Annotated[int, Field(ge=0)] | None = None
     generate: Annotated[int, Field(ge=0)] = 64
     samples: Annotated[int, Field(ge=0)] = 8
     max_new_tokens: Annotated[int, Field(ge=1)] = 128

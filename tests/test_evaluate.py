@@ -115,3 +115,23 @@ def test_no_held_out_rows(model_folder, trained, tmp_path):
     cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
     with pytest.raises(DataError, match=r"give data\.valid or data\.test"):
         scores_of(cache, trained(), tmp_path)
+
+
+def test_nothing_is_evaluated_where_that_is_asked_for(model_folder, trained, tmp_path):
+    data = Data(train=str(write_chat(tmp_path / "a.jsonl", 4)), valid_share=0.0)
+    cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
+    scores = scores_of(cache, trained(), tmp_path, examples=0)
+    assert (scores.examples, scores.loss_before, scores.loss_after, scores.samples) == (0, None, None, ())
+    assert json.loads((tmp_path / "evaluate.json").read_text())["loss_after"] is None
+
+
+def test_the_reference_is_the_answer_that_is_trained(model_folder, trained, tmp_path):
+    """Not what follows it: here a turn of the user and an answer that the row does not want to be trained on."""
+    turns = [("user", "red?"), ("assistant", "blue"), ("user", "two?"), ("assistant", "four")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    messages[-1]["train"] = False  # type: ignore[assignment]
+    (tmp_path / "valid.jsonl").write_text(json.dumps({"messages": messages}))
+    data = Data(train=str(write_chat(tmp_path / "a.jsonl", 4)), valid=str(tmp_path / "valid.jsonl"))
+    cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
+    scores = scores_of(cache, trained(), tmp_path, generate=1, samples=1, max_new_tokens=1)
+    assert scores.samples[0].reference == "blue"

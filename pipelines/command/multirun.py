@@ -85,10 +85,10 @@ def _result(folder: Path) -> dict[str, str]:
     except OSError:
         return {**dict.fromkeys(FIGURES, ""), "status": "not finished"}
     scores, trained = report["evaluate"], report["train"]
-    metric = scores["metric_after"]
+    metric, loss = scores["metric_after"], scores["loss_after"]
     return {
         "status": report["status"],
-        "held-out loss": f"{scores['loss_before']:.3f} -> {scores['loss_after']:.3f}",
+        "held-out loss": "" if loss is None else f"{scores['loss_before']:.3f} -> {loss:.3f}",
         "score": "" if metric is None else f"{scores['metric'].replace('_', ' ')} {metric:.1%}",
         "training": f"{trained['steps']:,} steps in {trained['seconds']:.1f} s",
         "peak memory": f"{trained['peak_memory_bytes'] / 1e9:.3f} GB",

@@ -48,6 +48,8 @@ def write_report(
             "tokens": rows.tokens,
             "supervised_tokens": rows.supervised_tokens,
             "padding_share": plan.padding_share,
+            "notes": {text: remark.count for text, remark in rows.notes.items()},
+            "unread": {name: remark.count for name, remark in rows.unread.items()},
         },
         "adapter": {**trained.adapter.model_dump(mode="json"), "path": "adapter"},
         "train": trained.model_dump(mode="json", exclude={"adapter"}),
@@ -77,9 +79,10 @@ def headline(report: dict[str, Any]) -> str:
         'a: verified, held-out loss 2.000 -> 1.000'
     """
     scores = report["evaluate"]
-    line = (
-        f"{report['name']}: {report['status']}, held-out loss {scores['loss_before']:.3f} -> {scores['loss_after']:.3f}"
-    )
+    line = f"{report['name']}: {report['status']}"
+    if scores["loss_after"] is None:
+        return f"{line}, not evaluated"
+    line += f", held-out loss {scores['loss_before']:.3f} -> {scores['loss_after']:.3f}"
     if scores["metric_after"] is not None:
         line += f", {scores['metric'].replace('_', ' ')} {scores['metric_before']:.1%} -> {scores['metric_after']:.1%}"
     return line
@@ -91,6 +94,8 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
     rows = {
         "examples": f"{data['examples']:,} ({data['dropped']:,} dropped)",
         "tokens": f"{data['tokens']:,}, {data['supervised_tokens']:,} of them supervised",
+        **({"not read": _counted(data["unread"])} if data["unread"] else {}),
+        **({"notes": _counted(data["notes"])} if data["notes"] else {}),
         "padding": f"{data['padding_share']:.1%}",
         "adapter": f"rank {adapter['rank']} on {adapter['modules']} projections, {adapter['parameters']:,} parameters",
         "steps": _steps(train),
@@ -104,6 +109,10 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
         "whole run": f"{report['seconds']:.1f} s",
     }
     return [{"what": what, "value": value} for what, value in rows.items()]
+
+
+def _counted(rows: dict[str, int]) -> str:
+    return ", ".join(f"{what} ({count:,} row{'s' * (count != 1)})" for what, count in rows.items())
 
 
 def _steps(train: dict[str, Any]) -> str:

@@ -90,13 +90,15 @@ def _of_the_rest(search: Search) -> list[str]:
     found += [f"sweep.trial: {o!r} is neither of evaluate nor of verify; give it without sweep.trial" for o in shaping]
     if run.run_dir is not None:
         found.append(f"run_dir={run.run_dir}: each trial has its own under {search.folder}; leave it out")
-    validates = run.data.valid is not None or run.data.valid_share > 0
+    validates = bool(run.data.sources("valid")) or run.data.valid_share > 0
     if not isinstance(sweep.pruner, Unpruned) and (run.train.eval_every is None or not validates):
         missing = "train.eval_every=..." if validates else "data.valid=... and train.eval_every=..."
         found.append(f"sweep.pruner.kind={sweep.pruner.kind}: it goes by the validation loss; give {missing}")
     if sweep.objective == "train.valid_loss" and not validates:
         found.append("sweep.objective=train.valid_loss: nothing is validated; give data.valid=...")
-    if sweep.objective.startswith("evaluate.metric_") and _generates_nothing(search):
+    if sweep.objective.startswith("evaluate.") and run.evaluate.examples == 0:
+        found.append(f"sweep.objective={sweep.objective}: nothing is evaluated; leave evaluate=off out")
+    elif sweep.objective.startswith("evaluate.metric_") and _generates_nothing(search):
         found.append(f"sweep.objective={sweep.objective}: nothing is generated; give evaluate.generate=...")
     return [*found, *_ran(check_address, search.storage)]
 

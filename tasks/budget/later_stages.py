@@ -43,6 +43,8 @@ def evaluating(model: nn.Module, held_out: HeldOut, settings: Evaluate, memory: 
         settings: how long an answer may be.
         memory: its budget.
     """
+    if not len(held_out.rows):
+        return {}
     found = told("loss", lambda: scoring(model, held_out.rows))
     if held_out.asked:
         asked, longest, new = len(held_out.asked), held_out.longest_prompt, settings.max_new_tokens

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from tasks.artifact import Record
 from tasks.data.format.formats import COLUMNS, Format
 from tasks.data.source.file_names import files_of
+from tasks.errors import DataError
 
 TextRows = Literal["file", "paragraph", "line"]
 
@@ -67,6 +68,15 @@ class Source(Record):
 
         Args:
             split: `train`, `valid` or `test`: which files of a folder.
+
+        Raises:
+            DataError: a weight for several files: how they share it is not said.
         """
         found = files_of(self.path, split)
+        if self.weight is not None and len(found) > 1:
+            raise DataError(
+                f"a weight of {self.weight:g} for {len(found)} files; name each with a weight of its own, or make one "
+                "file of them",
+                path=self.path,
+            )
         return tuple(self.model_copy(update={"path": path}) for path in found) or (self,)

@@ -13,20 +13,22 @@ class HeldOut:
     """The test rows, or the validation rows where there are none; as many as the settings take.
 
     Attributes:
-        name: of the split.
-        rows: the first of its rows.
+        name: of the split; empty where nothing is evaluated (`evaluate.examples=0`).
+        rows: the first of its rows; none where nothing is evaluated.
 
     Raises:
-        DataError: there are no held-out rows.
+        DataError: there are no held-out rows, and there is something to evaluate.
     """
 
     def __init__(self, cache: TokenCache, settings: Evaluate):
         names = [name for name in ("test", "valid") if name in cache.splits]
-        if not names:
+        if not names and settings.examples != 0:
             raise DataError(
-                "there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share"
+                "there are no held-out rows to evaluate on; give data.valid or data.test, or data.valid_share, or "
+                "train on all rows and evaluate nothing (evaluate=off)"
             )
-        self.name, self.rows = names[0], First(cache.split(names[0]), settings.examples)
+        self.name = "" if settings.examples == 0 else names[0]
+        self.rows = First(cache.split(self.name or "train"), settings.examples)
         self._generate = settings.generate
 
     @cached_property
@@ -44,7 +46,7 @@ class First:
     """The first examples of a split."""
 
     def __init__(self, rows: TokenSplit, limit: int | None):
-        self._n = min(len(rows), limit or len(rows))
+        self._n = len(rows) if limit is None else min(len(rows), limit)
         self.lengths: np.ndarray = rows.lengths[: self._n]
         self.ids, self.weights = rows.ids, rows.weights
         self.prompt_length, self.answer_stop = rows.prompt_length, rows.answer_stop

@@ -1,5 +1,7 @@
 """The `data` group."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -62,3 +64,14 @@ def test_a_source_says_what_it_says_and_data_the_rest():
     assert data.sources("valid")[0].split == "validation"
     assert data.sources("test") == ()
     assert data.train[0] == "owner/a", "what was given stays as it was"
+
+
+def test_a_folder_is_meant_as_a_whole(tmp_path: Path):
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl", "more.jsonl"):
+        (tmp_path / name).write_text("{}")
+    data = Data(train=str(tmp_path))
+    names = [[Path(source.path).name for source in data.sources(split)] for split in ("train", "valid", "test")]
+    assert names == [["train.jsonl"], ["valid.jsonl"], ["test.jsonl"]]
+    own = Data(train=str(tmp_path), valid=str(tmp_path / "more.jsonl"))
+    assert [Path(source.path).name for source in own.sources("valid")] == ["more.jsonl"]
+    assert Data(train=str(tmp_path / "t*.jsonl")).sources("valid") == ()

@@ -1,9 +1,12 @@
 """One source of rows."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from tasks.data.sources import Source
+from tasks.errors import DataError
 
 
 def test_an_encoding_goes_by_its_own_name():
@@ -27,3 +30,16 @@ def test_an_encoding_goes_by_its_own_name():
 def test_refused(given: dict, reason: str):
     with pytest.raises(ValidationError, match=reason):
         Source.model_validate({"path": "a", **given})
+
+
+def test_a_source_is_its_files(tmp_path: Path):
+    for name in ("b.jsonl", "a.jsonl"):
+        (tmp_path / name).write_text("{}")
+    source = Source(path=str(tmp_path / "*.jsonl"), columns={"text": "t"})
+    assert [(Path(one.path).name, one.columns) for one in source.files("train")] == [
+        ("a.jsonl", {"text": "t"}),
+        ("b.jsonl", {"text": "t"}),
+    ]
+    assert Source(path="no-*.jsonl").files("train") == (Source(path="no-*.jsonl"),)
+    with pytest.raises(DataError, match=r"a weight of 2 for 2 files"):
+        Source(path=str(tmp_path / "*.jsonl"), weight=2.0).files("train")

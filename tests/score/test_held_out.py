@@ -28,5 +28,7 @@ def test_as_many_are_scored_and_answered_as_are_asked_for(token_cache):
 def test_no_held_out_rows(model_folder, tmp_path):
     data = Data(train=str(write_chat(tmp_path / "train.jsonl", 8)), valid_share=0)
     cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
-    with pytest.raises(DataError, match=r"no held-out rows .* data\.valid_share"):
+    with pytest.raises(DataError, match=r"no held-out rows .* data\.valid_share.*evaluate=off"):
         HeldOut(cache, Evaluate())
+    off = HeldOut(cache, Evaluate(examples=0))
+    assert (off.name, len(off.rows), off.asked) == ("", 0, [])

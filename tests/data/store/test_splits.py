@@ -94,3 +94,32 @@ def test_a_source_without_rows_and_one_without_a_good_row(tmp_path: Path, two: d
         build(tmp_path, train=[two["small"], str(blank)])
     with pytest.raises(DataError, match=r"bad\.jsonl: no row of 1 can be trained on: 1 x 'text' is empty"):
         build(tmp_path, train=[two["small"], bad], strict=False)
+
+
+def test_repetitions_are_left_out_where_that_is_asked_for(tmp_path: Path):
+    rows = [{"text": text} for text in ("a", "b", "a", "c", "b", "a")]
+    write_rows(tmp_path / "one.jsonl", rows)
+    write_rows(tmp_path / "two.jsonl", [{"text": "c"}, {"text": "d"}])
+    sources = [str(tmp_path / name) for name in ("one.jsonl", "two.jsonl")]
+    assert build(tmp_path, train=sources, valid_share=0).splits["train"].duplicates == 4
+    cache = build(tmp_path, train=sources, valid_share=0, dedup="exact")
+    stats = cache.splits["train"]
+    assert (stats.rows, stats.examples, stats.duplicates) == (8, 4, 0)
+    assert {reason: remark.lines for reason, remark in stats.dropped.items()} == {
+        f"{sources[0]}: a repetition of an earlier row (data.dedup=exact)": (3, 5, 6),
+        f"{sources[1]}: a repetition of an earlier row (data.dedup=exact)": (1,),
+    }
+    assert cache.split("train").lines.tolist() == [1, 2, 4, 2]
+
+
+def test_files_of_a_folder_and_pieces_of_a_text(tmp_path: Path):
+    (tmp_path / "rows").mkdir()
+    for name, text in (("train-1.txt", "abcdefgh\n\nij"), ("train-2.txt", "ij\n\nk"), ("valid.txt", "xyz")):
+        (tmp_path / "rows" / name).write_text(text)
+    settings = {"train": str(tmp_path / "rows"), "text_rows": "paragraph", "max_tokens": 5, "truncate": "split"}
+    cache = build(tmp_path, **settings, dedup="exact")
+    assert {name: (split.rows, split.examples) for name, split in cache.splits.items()} == {
+        "train": (4, 4),
+        "valid": (1, 1),
+    }
+    assert [Path(source.path).name for source in cache.splits["train"].sources] == ["train-1.txt", "train-2.txt"]

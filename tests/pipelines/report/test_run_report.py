@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report.run_report import POINTS, figures, loss_curve, markdown
+from pipelines.report.run_report import POINTS, figures, headline, loss_curve, markdown
 
 
 @pytest.fixture
@@ -15,7 +15,15 @@ def report() -> dict[str, Any]:
         "seconds": 1.0,
         "run_dir": "/somewhere",
         "device": "cpu",
-        "data": {"examples": 10, "dropped": 1, "tokens": 100, "supervised_tokens": 40, "padding_share": 0.25},
+        "data": {
+            "examples": 10,
+            "dropped": 1,
+            "tokens": 100,
+            "supervised_tokens": 40,
+            "padding_share": 0.25,
+            "notes": {"n": 2},
+            "unread": {"context": 1},
+        },
         "adapter": {"step": 2, "rank": 8, "modules": 2, "parameters": 64, "sha256": "ab" * 32},
         "train": {
             "steps": 3,
@@ -79,3 +87,10 @@ def test_the_curve_is_small_and_the_same_twice() -> None:
     assert "validation" in first
     assert "<svg" in first
     assert POINTS >= 100
+
+
+def test_what_was_not_read_and_what_is_not_evaluated_is_said(report: dict[str, Any]) -> None:
+    assert "| not read | context (1 row) |" in markdown(report, "")
+    assert "| notes | n (2 rows) |" in markdown(report, "")
+    report["evaluate"] |= {"loss_before": None, "loss_after": None, "metric_after": None, "samples": []}
+    assert headline(report) == "r: verified, not evaluated"
