@@ -142,8 +142,8 @@ def plan(
     parts, probed = demand.parts(chosen), demand.measured(chosen) if probe else None
     if probed is not None and probed > memory.budget:
         raise ConfigError(
-            f"a real training step held {probed / GB:.4g} GB, the budget is {memory.told}; "
-            "memory=auto, memory.checkpoint=all or fewer batch.tokens hold less"
+            f"a real training step took {probed / GB:.4g} GB, the budget is {memory.told}; "
+            "memory=auto, memory.checkpoint=all or fewer batch.tokens need less"
         )
     result = Plan(
         splits=cache.splits,

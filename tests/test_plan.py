@@ -161,7 +161,7 @@ def test_a_probe_is_gone_by_instead_of_what_is_told(token_cache, model_folder, t
     assert plan_of(token_cache, model_folder, tmp_path, probe=True).peak_memory_bytes == 10**6
     monkeypatch.setattr("tasks.plan.Demand.measured", lambda *_: 10**18)
     with pytest.raises(
-        ConfigError, match=r"a real training step held 1e\+09 GB, the budget is .* memory\.limit_gb\); memory=auto"
+        ConfigError, match=r"a real training step took 1e\+09 GB, the budget is .* memory\.limit_gb\); memory=auto"
     ):
         plan_of(token_cache, model_folder, tmp_path, probe=True)
 
@@ -181,14 +181,14 @@ def test_the_run_needs_what_its_largest_stage_holds(token_cache, model_folder, t
         (
             "validation",
             "tasks.budget.demand.scoring",
-            r"validating between the steps would hold 1e\+06 GB, .*batch.to",
+            r"validating between the steps would need 1e\+06 GB, .*batch.to",
         ),
-        ("loss", "tasks.budget.later_stages.scoring", r"the held-out loss would hold 1e\+06 GB, the budget is .* GB"),
+        ("loss", "tasks.budget.later_stages.scoring", r"the held-out loss would need 1e\+06 GB, the budget is .* GB"),
         ("answers", "tasks.budget.answering.answering", r"generating the held-out answers .* even one at a time"),
         (
             "verification",
             "tasks.budget.verifying.verifying",
-            r"verifying the adapter would hold .* verify\.probe_token",
+            r"verifying the adapter would need .* verify\.probe_token",
         ),
     ],
 )
@@ -205,4 +205,4 @@ def test_the_stage_that_would_not_fit_is_named(
 
     monkeypatch.setattr(where, untold)
     assert stage not in plan_of(token_cache, model_folder, tmp_path).stages
-    assert "cannot be told (no such primitive)" in caplog.text
+    assert "(no such primitive)" in caplog.text

@@ -1,4 +1,4 @@
-"""What generating answers holds at most: mlx-lm's batches of prompts, and of answers with their keys and values."""
+"""Peak bytes of generating answers: mlx-lm's batches of prompts, and of answers with their keys and values."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.generate import PromptProcessingBatch
 from mlx_lm.models.cache import make_prompt_cache
 
-from tasks.budget.peak import held
+from tasks.budget.peak import peak_bytes
 from tasks.budget.recurrent import loop_of
 from tasks.patch import replaced
 from tasks.score.answers import AT_ONCE, PROMPTS
@@ -20,14 +20,15 @@ from tasks.step.update import named
 log = logging.getLogger(__name__)
 
 ORDER = 1.06
-"""Beside the weights: in which order answers end and prompts join is not known, and held 4 % more once."""
+"""Factor of the bytes beside the weights: the order in which answers end and prompts join is not known, and took 4 %
+more once (tests/budget/test_answering.py)."""
 
 
 def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: int = AT_ONCE) -> int:
-    """Bytes that generating answers holds at most, the model's weights included; nothing is computed.
+    """Predicts the most bytes that generating answers takes, the model's weights included; nothing is computed.
 
     There are two moments. Prompts are read beside the keys and values of the answers under way. And where an answer
-    ends, mlx-lm holds all keys and values still while the next step copies those of the others and adds a new one's.
+    ends, mlx-lm keeps all keys and values while the next step copies those of the others and adds a new one's.
 
     Args:
         model: ids -> logits, its arrays lazy.
@@ -37,7 +38,7 @@ def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: 
         at_once: answers that are generated together.
 
     Raises:
-        ValueError: an operation of the model that MLX does not tell of.
+        ValueError: the model has an operation that MLX cannot export.
     """
     rows, read = min(asked, at_once), min(asked, at_once, PROMPTS)
     more = asked > rows
@@ -62,16 +63,16 @@ def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: 
                         cache.extend(other)
                 return [*_step(model, caches, rows if more or not left else left), *_arrays(caches)]
 
-            return held(model, step, [answers.arrays, joining.arrays if more else {}])
+            return peak_bytes(model, step, [answers.arrays, joining.arrays if more else {}])
 
         beside = answers.nbytes if more else answers.nbytes * (rows - read) // rows
-        told = max(held(model, prefill) + beside, *(decode(n) for n in ((1, read) if more else (1,))))
+        peak = max(peak_bytes(model, prefill) + beside, *(decode(n) for n in ((1, read) if more else (1,))))
     weights = sum({id(array): array.nbytes for array in named(model.parameters()).values()}.values())
-    return int(weights + ORDER * (told - weights))
+    return int(weights + ORDER * (peak - weights))
 
 
 class _State:
-    """What the caches of some answers hold, all alike, as the caches of one do.
+    """The arrays in the caches of some answers, all alike, made from the caches of one.
 
     Attributes:
         arrays: the keys and values, and whatever else has more than a number for each answer.
@@ -85,33 +86,33 @@ class _State:
 
     @property
     def nbytes(self) -> int:
-        """Of all answers."""
+        """Bytes of all answers' caches."""
         return sum(array.nbytes for array in self.arrays.values())
 
     def fill(self, caches: list[Any], given: dict[str, mx.array]) -> list[Any]:
         """Puts arrays of these shapes into caches."""
         state: Any = tree_unflatten([(name, given.get(name, a)) for name, a in self._state])
-        for cache, told in zip(caches, state, strict=True):
-            cache.state = told
+        for cache, filled in zip(caches, state, strict=True):
+            cache.state = filled
         return caches
 
 
 def most_at_once(model: nn.Module, asked: int, longest: int, new: int, budget: int) -> tuple[int, int | None]:
-    """How many answers may be generated together, AT_ONCE or so often half as many, and the bytes that they hold.
+    """Finds how many answers may be generated together, AT_ONCE or so often half as many, and the bytes that they take.
 
-    One, where not even one is told to keep to the budget; AT_ONCE and None where it cannot be told. The arguments are
-    those of `answering`.
+    One, where not even one is predicted to keep to the budget; AT_ONCE and None where nothing can be predicted. The
+    arguments are those of `answering`.
     """
     at_once = AT_ONCE
     try:
         if (loop := loop_of(model)) is not None and loop.is_long(longest + new):
             raise ValueError("the model goes position by position")
-        while (told := answering(model, asked, longest, new, at_once=at_once)) > budget and at_once > 1:
+        while (peak := answering(model, asked, longest, new, at_once=at_once)) > budget and at_once > 1:
             at_once //= 2
     except Exception as error:  # a cache of an exotic model may fail in any way; the answers themselves may not
-        log.warning("what generating answers holds cannot be told (%s)", error)
+        log.warning("cannot predict the memory of generating answers (%s); it is not checked", error)
         return AT_ONCE, None
-    return at_once, told
+    return at_once, peak
 
 
 def _batch(model: nn.Module, rows: int) -> PromptProcessingBatch:
@@ -139,6 +140,6 @@ def _arrays(caches: list[Any]) -> list[mx.array]:
 
 @contextmanager
 def _unevaluated() -> Iterator[None]:
-    """Lets mlx-lm build its graphs without computing them."""
+    """Lets mlx-lm build its graphs without computing them, in the whole process."""
     with replaced(mx, "eval", lambda *_: None):
         yield

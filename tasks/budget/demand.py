@@ -151,7 +151,7 @@ def refusal(demand: Demand, asked: Recipe) -> str:
         fix = f"this fits: {weighed[-1].overrides} ({_gb(weighed[-1].peak_bytes)}), which memory=auto would choose"
     else:
         fix = "no choice of these fits: take a smaller model, a quantized one or shorter rows (data.max_tokens)"
-    return f"training would hold {_gb(parts.total)}, the budget is {asked.memory.told}: {told}; {fix}"
+    return f"training would need {_gb(parts.total)}, the budget is {asked.memory.told}: {told}; {fix}"
 
 
 def _typed(changes: Changes) -> str:

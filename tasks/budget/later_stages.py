@@ -1,4 +1,4 @@
-"""What the stages of a run hold beside the training step, and what to say of one that holds too much."""
+"""Predicted memory of a run's other stages, and what to say of one that needs too much."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tasks.step.recipe import Recipe
 log = logging.getLogger(__name__)
 
 Stages = dict[str, int]
-"""Bytes that each stage holds at most, by its name in WHAT; one that cannot be told is left out."""
+"""The most bytes that each stage takes, by its name in WHAT; one that cannot be predicted is left out."""
 
 WHAT = {
     "validation": "validating between the steps",
@@ -27,15 +27,15 @@ WHAT = {
 }
 
 FIX = {
-    "validation": "fewer batch.tokens, or shorter validation rows (data.max_tokens), hold less",
-    "loss": "shorter held-out rows (data.max_tokens) hold less",
-    "answers": "even one at a time; fewer evaluate.max_new_tokens or shorter rows hold less, evaluate=loss_only none",
-    "verification": "fewer verify.probe_tokens or fewer verify.checks hold less",
+    "validation": "fewer batch.tokens, or shorter validation rows (data.max_tokens), need less",
+    "loss": "shorter held-out rows (data.max_tokens) need less",
+    "answers": "even one at a time; fewer evaluate.max_new_tokens or shorter rows need less, evaluate=loss_only none",
+    "verification": "fewer verify.probe_tokens or fewer verify.checks need less",
 }
 
 
-def evaluating(model: nn.Module, held_out: HeldOut, settings: Evaluate, memory: Memory) -> Stages:
-    """What scoring and answering the held-out rows holds, as many answers at once as keep to the budget.
+def scoring_stages(model: nn.Module, held_out: HeldOut, settings: Evaluate, memory: Memory) -> Stages:
+    """Predicted bytes of scoring and answering, with as many parallel answers as fit.
 
     Args:
         model: the base with the adapter attached, its arrays lazy.
@@ -45,36 +45,36 @@ def evaluating(model: nn.Module, held_out: HeldOut, settings: Evaluate, memory: 
     """
     if not len(held_out.rows):
         return {}
-    found = told("loss", lambda: scoring(model, held_out.rows))
+    stages = estimated("loss", lambda: scoring(model, held_out.rows))
     if held_out.asked:
         asked, longest, new = len(held_out.asked), held_out.longest_prompt, settings.max_new_tokens
-        found |= told("answers", lambda: most_at_once(model, asked, longest, new, memory.budget)[1])
-    return found
+        stages |= estimated("answers", lambda: most_at_once(model, asked, longest, new, memory.budget)[1])
+    return stages
 
 
-def validating(demand: Demand, recipe: Recipe, rows: Rows | None) -> Stages:
-    """What validating holds: the optimizer's state is there, but nothing is kept for a backward pass."""
-    return {} if rows is None else told("validation", lambda: demand.validation(recipe, rows))
+def validation_stage(demand: Demand, recipe: Recipe, rows: Rows | None) -> Stages:
+    """Predicted bytes of validating: the optimizer's state is there, but nothing is kept for a backward pass."""
+    return {} if rows is None else estimated("validation", lambda: demand.validation(recipe, rows))
 
 
-def told(name: str, ask: Callable[[], int | None]) -> Stages:
-    """What a stage holds by its name; empty, and said, where it cannot be told."""
+def estimated(name: str, ask: Callable[[], int | None]) -> Stages:
+    """Returns a stage's bytes by its name; nothing, with a warning, where they cannot be predicted."""
     try:
-        held = ask()
-    except Exception as error:  # of an operation that MLX does not tell, or an exotic model: the run may go well
-        log.warning("what %s holds cannot be told (%s)", WHAT[name], error)
+        nbytes = ask()
+    except Exception as error:  # an operation that MLX cannot export, or an exotic model: the run may go well
+        log.warning("cannot predict the memory of %s (%s); it is not checked", WHAT[name], error)
         return {}
-    return {} if held is None else {name: held}
+    return {} if nbytes is None else {name: nbytes}
 
 
 def excess(stages: Stages, memory: Memory) -> str | None:
-    """What to say of the stage that holds the most, if that is more than the budget.
+    """Says which stage needs the most, if that is more than the budget.
 
     Example:
         >>> excess({"loss": 3 * GB, "answers": GB}, Memory(limit_gb=2))[:53]
-        'the held-out loss would hold 3 GB, the budget is 2 GB'
+        'the held-out loss would need 3 GB, the budget is 2 GB'
     """
     name = max(stages, key=lambda name: stages[name], default=None)
     if name is None or stages[name] <= memory.budget:
         return None
-    return f"{WHAT[name]} would hold {stages[name] / GB:.3g} GB, the budget is {memory.told}: {FIX[name]}"
+    return f"{WHAT[name]} would need {stages[name] / GB:.3g} GB, the budget is {memory.told}: {FIX[name]}"

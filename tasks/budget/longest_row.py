@@ -20,7 +20,7 @@ TRIES = 6
 def longest_row(model: nn.Module, recipe: Recipe, most: int) -> int:
     """The most tokens of a row that fit `recipe.memory.budget`, a multiple of STEP and at most `most`; 0 if none does.
 
-    Memory is told for a few lengths, each chosen by a straight line through those nearest to the budget.
+    Memory is predicted for a few lengths, each chosen by a straight line through those nearest to the budget.
 
     Args:
         model: the base with the adapter attached, its arrays lazy.

@@ -2,28 +2,28 @@
 
 from tasks.artifact import Record
 from tasks.graph.graph import Graph
-from tasks.graph.replay import Held
+from tasks.graph.replay import Peak
 
 COPIES = 3
-"""Of the adapter, float32, beside the masters in the model: the vector that is trained, and the optimizer's moments."""
+"""float32 copies of the adapter beside the masters: the flat vector and Adam's two moments."""
 
 
 UNTOLD = {"cuda": 0.025}
-"""Of the step's own bytes, by backend: what its libraries take for themselves. On an H200 ten trainings held at most
-1.5 % more than their graphs tell (tests/bench/README.md)."""
+"""Share of the step's bytes that a backend's libraries take for themselves. On an H200 ten trainings took at most 1.5 %
+more than predicted from their graphs (tests/bench/README.md)."""
 
 
 class Parts(Record):
-    """Bytes that training holds at its peak, by what they are for.
+    """Bytes that training takes at its peak, by what they are for.
 
     Attributes:
-        base: the frozen weights; both forms of a quantized base that is held dense.
+        base: the frozen weights; both forms of a quantized base that is unpacked.
         adapter: float32 masters and the optimizer's state.
         logits: arrays as wide as the vocabulary.
         kept: activations that the blocks keep for the backward pass.
-        working: what the operations of one block, the one at hand, made and still need.
-        queued: arrays that are done with, in the hands of operations that the device has yet to run.
-        untold: what a backend takes that the graph does not tell of, such as the workspaces of its libraries.
+        working: what the operations of the current block made and still need.
+        queued: arrays that are finished, not yet freed: operations that read them wait for the device.
+        untold: what a backend takes beside the graph's arrays, such as the workspaces of its libraries.
     """
 
     base: int
@@ -46,22 +46,22 @@ class Parts(Record):
 
 
 def parts_of(
-    graph: Graph, held: Held, *, base: int, masters: int, vocabulary: int, blocks: int, backend: str = "cpu"
+    graph: Graph, peak: Peak, *, base: int, masters: int, vocabulary: int, blocks: int, backend: str = "cpu"
 ) -> Parts:
-    """Sorts what is held at the peak of a step.
+    """Sorts the bytes at the peak of a step.
 
     Args:
         graph: of the step.
-        held: its peak.
+        peak: its most bytes at one time.
         base: bytes of the frozen weights.
         masters: bytes of the adapter.
         vocabulary: width of the logits.
         blocks: of the model, each there forward and backward.
         backend: which computes it: cpu, cuda or metal.
     """
-    found = dict.fromkeys(("logits", "kept", "working", "queued"), 0)
-    recent = held.op - len(graph.ops) // (2 * blocks)
-    for buffer in held.buffers:
+    sums = dict.fromkeys(("logits", "kept", "working", "queued"), 0)
+    recent = peak.op - len(graph.ops) // (2 * blocks)
+    for buffer in peak.buffers:
         shape = graph.arrays[buffer.array].shape
         if not buffer.wanted:
             name = "queued"
@@ -69,6 +69,6 @@ def parts_of(
             name = "logits"
         else:
             name = "kept" if buffer.made < recent else "working"
-        found[name] += buffer.nbytes
-    untold = int(UNTOLD.get(backend, 0) * (sum(found.values()) + COPIES * masters))
-    return Parts(base=base, adapter=(1 + COPIES) * masters, **found, untold=untold)
+        sums[name] += buffer.nbytes
+    untold = int(UNTOLD.get(backend, 0) * (sum(sums.values()) + COPIES * masters))
+    return Parts(base=base, adapter=(1 + COPIES) * masters, **sums, untold=untold)

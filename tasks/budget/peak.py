@@ -1,4 +1,4 @@
-"""What a computation over a model holds at most, its weights among it: told from its graph, nothing is computed."""
+"""Peak bytes of a computation over a model, weights included, predicted from its graph."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,8 +16,8 @@ from tasks.patch import evaluating
 from tasks.step.update import named
 
 
-def held(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], arrays: Any = ()) -> int:
-    """Bytes that `compute(arrays)` holds at most, the model's parameters and the arrays among them.
+def peak_bytes(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], arrays: Any = ()) -> int:
+    """Predicts the most bytes that `compute(arrays)` takes, the model's parameters and the arrays included.
 
     Args:
         model: which `compute` calls, its arrays lazy; it is in evaluation mode meanwhile.
@@ -25,22 +25,22 @@ def held(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], arrays:
         arrays: a tree of what else it reads that is not small.
 
     Raises:
-        ValueError: an operation of the model that MLX does not tell of.
+        ValueError: the model has an operation that MLX cannot export.
 
     Example:
         >>> layer = nn.Linear(64, 64, bias=False)
-        >>> held(layer, lambda x: [layer(x)], mx.zeros((64, 64))) == 3 * 64 * 64 * 4
+        >>> peak_bytes(layer, lambda x: [layer(x)], mx.zeros((64, 64))) == 3 * 64 * 64 * 4
         True
     """
     with evaluating(model):
         graph = _cast_anew(trace_model(model, compute, arrays))
-    made = replay(graph, queue_of(backend())).nbytes
+    computed = replay(graph, queue_of(backend())).nbytes
     known = {id(array): array.nbytes for array in named([model.parameters(), arrays]).values()}
-    return sum(known.values()) + int(made * (1 + UNTOLD.get(backend(), 0)))
+    return sum(known.values()) + int(computed * (1 + UNTOLD.get(backend(), 0)))
 
 
 def _cast_anew(graph: Graph) -> Graph:
-    """The graph, where each reader of a weight in another dtype casts it by itself: it is the export that merges them.
+    """Returns the graph with a cast of its own for each reader of a weight in another dtype: the export merges them.
 
     A backward pass of ours goes through the layer again, so that no cast matrix is kept for it.
     """

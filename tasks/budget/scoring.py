@@ -1,6 +1,6 @@
-"""What the loss over rows holds at most: a forward pass with no backward, by batches of its own.
+"""Peak bytes of the loss over rows: a forward pass with no backward, by batches of its own.
 
-A small adapter trained on short batches holds less than the scoring of its held-out rows does.
+Training a small adapter on short batches takes less than scoring its held-out rows.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import mlx.nn as nn
 
 from tasks.batch import Layout, Rows, epoch_batches
 from tasks.budget.heaviest import heaviest
-from tasks.budget.peak import held
+from tasks.budget.peak import peak_bytes
 from tasks.budget.training import builds_alone
 from tasks.loss import MaskedCrossEntropy
 from tasks.model.head import find_head
@@ -26,7 +26,7 @@ def scoring(
     layout: Layout = SCORED,
     batches: int | None = None,
 ) -> int:
-    """Bytes that the loss over rows holds at most, the model's own weights included; nothing is computed.
+    """Predicts the most bytes that the loss over rows takes, the model's weights included; nothing is computed.
 
     Args:
         model: ids -> logits, its arrays lazy.
@@ -36,21 +36,21 @@ def scoring(
         batches: the most batches that are scored; None takes every row once.
 
     Raises:
-        ValueError: an operation of the model that MLX does not tell of.
+        ValueError: the model has an operation that MLX cannot export.
     """
     if forward is None:
         head = find_head(model, prove=False)
         forward = Forward(model, MaskedCrossEntropy(), head, chunk=CHUNK, alone=builds_alone(model))
     most = len(epoch_batches(rows, layout, seed=0, epoch=0))
-    found = heaviest(rows, layout, seed=0, batches=min(most, batches or most))
-    return max(_held(model, forward, forward.arrays(batch)) for batch in found)
+    batches_asking_most = heaviest(rows, layout, seed=0, batches=min(most, batches or most))
+    return max(_peak(model, forward, forward.arrays(batch)) for batch in batches_asking_most)
 
 
-def _held(model: nn.Module, forward: Forward, arrays: dict[str, Any]) -> int:
+def _peak(model: nn.Module, forward: Forward, arrays: dict[str, Any]) -> int:
     boundaries = {name: array for name, array in arrays.items() if name == "boundaries"}
 
     def total(batch: dict[str, Any]) -> list[mx.array]:
         with training_kernels(model):
             return list(forward({**batch, **boundaries}, backward=False))
 
-    return held(model, total, {name: array for name, array in arrays.items() if name not in boundaries})
+    return peak_bytes(model, total, {name: array for name, array in arrays.items() if name not in boundaries})

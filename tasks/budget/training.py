@@ -1,4 +1,4 @@
-"""What training will hold at most, told from the graph of its step before a weight is read."""
+"""Peak bytes of training, predicted from the graph of its step before a weight is read."""
 
 import logging
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ from tasks.step.update import Update, _joined, is_compiled, named
 log = logging.getLogger(__name__)
 
 WINDOW = 2
-"""Batches of an accumulated step that are looked at: a third holds what the second does."""
+"""Batches of an accumulated step that are looked at: a third takes what the second does."""
 
 
 def footprint(
     model: nn.Module, recipe: Recipe, heaviest: Sequence[Batch], *, limit: int | None = None, usual: float | None = None
 ) -> Parts:
-    """The most that a training holds, part by part; nothing is computed and no weight is read.
+    """Predicts the most that a training takes, part by part; nothing is computed and no weight is read.
 
     Args:
         model: the base with the adapter attached, its arrays lazy.
@@ -49,20 +49,18 @@ def footprint(
     with dense_base(model, recipe.memory.base):
         now = {id(array): array.nbytes for array in named(model.parameters()).values()}
         masters = sum(array.nbytes for array in named(model.trainable_parameters()).values())
-        base = sum({**before, **now}.values()) - masters  # a dense base is held beside the packed one
+        base = sum({**before, **now}.values()) - masters  # a dense base lies beside the packed one
         room = None if limit is None else max(0, limit - base - (1 + COPIES) * masters)
         found, loop = [], loop_of(model)
         if loop is not None and any(loop.is_long(batch.inputs_BT.shape[1]) for batch in heaviest):
-            log.info("the %s model goes position by position; its memory is estimated high", model_type(model))
+            log.info("%s steps through positions one by one; its memory is an upper bound", model_type(model))
             return _bounded(recipe, loop, heaviest, base, masters)
         try:
             for batch in _shaped(heaviest):
                 graph = step_graph(model, recipe, head, [batch] * min(recipe.train.accumulate, WINDOW), usual)
                 found.append((graph, replay(graph, queue_of(backend()), limit=room)))
-        except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not tell of
-            log.warning(
-                "the %s step's graph cannot be told (%s); its memory is estimated high", model_type(model), error
-            )
+        except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX cannot export
+            log.warning("cannot predict the memory of the %s step (%s); it is estimated high", model_type(model), error)
             return max((_estimate(model, recipe, one, base, masters) for one in heaviest), key=lambda p: p.total)
     graph, held = max(found, key=lambda pair: pair[1].nbytes)
     return parts_of(
@@ -107,7 +105,7 @@ def builds_alone(model: nn.Module) -> bool:
 
 
 def _shaped(batches: Sequence[Batch]) -> list[Batch]:
-    """Those of the batches that differ in what shapes a graph: positions, segments, how many count."""
+    """One batch per distinct graph: by positions, segments and counted targets."""
     return list(
         {
             (b.segments_BT.shape, b.segments_BT.tobytes() if b.packed else b"", int(np.count_nonzero(b.weights_BT))): b
@@ -117,14 +115,14 @@ def _shaped(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def _bounded(recipe: Recipe, loop: Loop, heaviest: Sequence[Batch], base: int, masters: int) -> Parts:
-    """The most that a step of a loop over positions may hold, too long to trace."""
+    """Bounds the bytes of a step of a loop over positions that is too long to trace."""
     blockwise = recipe.memory.checkpoint == "all"
     kept = max(loop.kept(*batch.inputs_BT.shape, blockwise=blockwise) for batch in heaviest)
     return Parts(base=base, adapter=(1 + COPIES) * masters, logits=0, kept=kept, working=0, queued=10 * masters)
 
 
 def _estimate(model: nn.Module, recipe: Recipe, batch: Batch, base: int, masters: int) -> Parts:
-    """On the safe side, for a step whose graph cannot be told: what its projections read and make, twice over."""
+    """Estimates on the safe side, where a step cannot be exported: what its projections read and make, twice."""
     wide = [sum(sum(layer["weight"].shape[-2:]) for layer in projections(block).values()) for block in blocks(model)[1]]
     itemsize = 4 if backend() == "cpu" else 2
     kept = [2 * batch.inputs_BT.size * width * itemsize for width in wide]

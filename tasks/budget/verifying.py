@@ -1,4 +1,4 @@
-"""What a run asks of the memory beside its training steps, told before it is run; the verification above all."""
+"""Predicted memory of what a run does beside its training steps, the verification above all."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +13,9 @@ from tasks.adapter.checksums import PIECE
 from tasks.adapter.probe import lazy_probe
 from tasks.attention import segment_attention
 from tasks.budget.demand import Demand
-from tasks.budget.later_stages import Stages, evaluating, told, validating
+from tasks.budget.later_stages import Stages, estimated, scoring_stages, validation_stage
 from tasks.budget.parts import COPIES
-from tasks.budget.peak import held
+from tasks.budget.peak import peak_bytes
 from tasks.budget.recurrent import loop_of
 from tasks.budget.training import builds_alone
 from tasks.check import adjoint, checkpoint_gradients
@@ -37,7 +37,7 @@ SUMMED = 8 * 4
 def stages_of(
     demand: Demand, recipe: Recipe, cache: TokenCache, held_out: HeldOut, evaluate: Evaluate, verify: Verify
 ) -> Stages:
-    """What each stage of a run holds beside the training step; nothing of a model whose loop is too long to trace.
+    """Predicts what each stage of a run takes beside the training step; nothing for a loop that is too long to trace.
 
     Args:
         demand: of the training.
@@ -50,17 +50,19 @@ def stages_of(
     valid = cache.split("valid") if "valid" in cache.splits else None
     longest = max(split.longest for split in cache.splits.values())
     if (loop := loop_of(demand.model)) is not None and loop.is_long(max(longest, verify.probe_tokens)):
-        log.warning("the %s model goes position by position: training alone is told", model_type(demand.model))
+        log.warning(
+            "the %s model goes position by position: only the memory of training is checked", model_type(demand.model)
+        )
         return {}
     return {
-        **validating(demand, recipe, valid),
-        **evaluating(demand.model, held_out, evaluate, recipe.memory),
-        **told("verification", lambda: verifying(demand.model, verify.checks, verify.probe_tokens)),
+        **validation_stage(demand, recipe, valid),
+        **scoring_stages(demand.model, held_out, evaluate, recipe.memory),
+        **estimated("verification", lambda: verifying(demand.model, verify.checks, verify.probe_tokens)),
     }
 
 
 def verifying(model: nn.Module, checks: Sequence[Check], tokens: int) -> int:
-    """Bytes that the end of training and the checks hold at most, the weights and the optimizer's state among them.
+    """Predicts the most bytes that the end of training and the checks take, weights and the optimizer's state included.
 
     The logits of a row are recorded once training has ended, and again by two of the checks; every base parameter is
     summed; two checks differentiate a short row.
@@ -71,14 +73,14 @@ def verifying(model: nn.Module, checks: Sequence[Check], tokens: int) -> int:
         tokens: of the row whose logits are recorded.
 
     Raises:
-        ValueError: an operation of the model that MLX does not tell of.
+        ValueError: the model has an operation that MLX cannot export.
     """
     parameters: Any = tree_flatten(model.parameters())
     weights = sum({id(array): array.nbytes for _, array in parameters}.values())
     masters = sum(array.nbytes for array in adapter_parameters(model).values())
     summed = SUMMED * min(PIECE, max(array.size for _, array in parameters))
-    found = [weights + summed, *(held(model, compute) for compute in _computations(model, checks, tokens))]
-    return max(found) + COPIES * masters
+    peaks = [weights + summed, *(peak_bytes(model, compute) for compute in _computations(model, checks, tokens))]
+    return max(peaks) + COPIES * masters
 
 
 def _computations(

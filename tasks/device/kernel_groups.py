@@ -1,8 +1,8 @@
 """How many kernels MLX hands to a CUDA device at a time.
 
-MLX hands over kernels in groups and lets ten groups wait; what a kernel reads is held until its group is through. On an
-H200 a group has 100 kernels, so that ten of them held as much as a step's activations. Groups of 20 cost no time there
-(tests/bench/README.md has the figures), and a step holds half as much.
+MLX hands over kernels in groups and lets ten groups wait; what a kernel reads is kept until its group is through. On an
+H200 a group has 100 kernels, so that ten of them kept as much as a step's activations. Groups of 20 cost no time there
+(tests/bench/README.md has the figures), and a step takes half as much.
 """
 
 import os

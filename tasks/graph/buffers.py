@@ -158,28 +158,28 @@ class Layout:
     def contiguous(self, at: int) -> bool:
         """Whether the elements lie without gaps, in whatever order of the axes, broadcast ones aside."""
         wanted = 1
-        for stride, n in sorted(self._held(at)):
+        for stride, n in sorted(self._spans(at)):
             if stride != wanted:
                 return False
             wanted *= n
         return True
 
-    def _held(self, at: int) -> list[tuple[int, int]]:
+    def _spans(self, at: int) -> list[tuple[int, int]]:
         return [(s, n) for n, s in zip(self._arrays[at].shape, self._strides[at], strict=True) if n != 1 and s != 0]
 
     def _dense(self, at: int) -> bool:
-        return self.contiguous(at) and len(self._held(at)) == sum(n != 1 for n in self._arrays[at].shape)
+        return self.contiguous(at) and len(self._spans(at)) == sum(n != 1 for n in self._arrays[at].shape)
 
     def _single(self, at: int) -> bool:
         """Whether one element stands for all."""
-        return not self._held(at)
+        return not self._spans(at)
 
     def elements(self, at: int) -> int:
         """How many elements the buffer of an array without gaps really has."""
-        found = 1
-        for _, n in self._held(at):
-            found *= n
-        return found
+        count = 1
+        for _, n in self._spans(at):
+            count *= n
+        return count
 
     def _like(self, made: int, sources: tuple[int, ...]) -> Written:
         """An output of as many elements as the first source really has, lying as they do."""

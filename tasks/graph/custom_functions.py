@@ -1,4 +1,4 @@
-"""Marks in a graph: whole numbers that arrays are multiplied with, so that they are known again where it is told."""
+"""Marks in a graph: whole numbers that arrays are multiplied with, so that they are found again in its export."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 
 FIRST = 2.0**22
-"""Where the marks begin: whole numbers that float32 holds, and that no model multiplies with."""
+"""Where the marks begin: whole numbers that float32 can represent, and that no model multiplies with."""
 
 
 class Call(NamedTuple):
@@ -20,25 +20,25 @@ class Call(NamedTuple):
 
 
 class Marks:
-    """The numbers given out, the calls, and the arrays that must be told beside the outputs."""
+    """The numbers given out, the calls, and the arrays that must be exported beside the outputs."""
 
     def __init__(self, compiled: bool) -> None:
         self.next, self.calls, self.extra, self.compiled = 2.0, list[Call](), list[mx.array](), compiled
         self.partings = set[float]()
 
     def number(self) -> tuple[float, mx.array]:
-        """A number that nothing else in the graph is."""
+        """Draws a number that occurs nowhere else in the graph."""
         self.next += 1
         return FIRST + self.next, mx.array(FIRST + self.next)
 
     def apart(self, arrays: list[mx.array]) -> tuple[float, list[mx.array]]:
-        """The same arrays, that what is computed from them be told from what is computed from those given."""
+        """Copies of the arrays, so that the graph can tell uses of the copies from uses of the originals."""
         number, mark = self.number()
         self.partings.add(number)
         return number, mx.depends(arrays, [mark])
 
-    def tell(self, array: mx.array) -> int:
-        """The position of an array among the extra outputs."""
+    def export(self, array: mx.array) -> int:
+        """Adds an array to the extra outputs; its position among them."""
         self.extra.append(array)
         return len(self.extra) - 1
 
@@ -60,7 +60,7 @@ class Marks:
         forward, cotangents, placeholders, marked = [], [], [], []
         for y in real:
             number, mark = self.number()
-            forward.append((number, self.tell(y)))
+            forward.append((number, self.export(y)))
             through = mx.broadcast_to(sums.astype(y.dtype), y.shape) if smooth else y
             marked.append(through * mark.astype(y.dtype))
             cotangent, other = self.number()
@@ -72,7 +72,7 @@ class Marks:
         primals = apart[0] if len(apart) == 1 else apart
         grads = vjp(primals, placeholders[0] if alone else placeholders, after[0] if alone else after)
         grads = [grads] if isinstance(grads, mx.array) else list(grads)
-        found = [(m, self.tell(g)) for m, g in zip(gradient_marks, grads, strict=True) if m is not None]
-        constants = [self.tell(x) for m, x in zip(gradient_marks, still, strict=True) if m is None]
-        self.calls.append(Call(forward, cotangents, found, constants, outputs_mark))
+        gradients = [(m, self.export(g)) for m, g in zip(gradient_marks, grads, strict=True) if m is not None]
+        constants = [self.export(x) for m, x in zip(gradient_marks, still, strict=True) if m is None]
+        self.calls.append(Call(forward, cotangents, gradients, constants, outputs_mark))
         return marked[0] if alone else marked

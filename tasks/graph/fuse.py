@@ -1,6 +1,6 @@
 """What `mx.compile` makes of a graph: elementwise operations that follow each other become one kernel.
 
-The rules are MLX's (compile_fuse in mlx/compile.cpp, 0.32): an operation joins the kernel of what reads it if nothing
+The rules are MLX's (compile_fuse in mlx/compile.cpp): an operation joins the kernel of what reads it if nothing
 else does, up to DEPTH operations deep and ARRAYS inputs wide. What joins is never an array of its own.
 """
 

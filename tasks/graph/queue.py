@@ -1,8 +1,8 @@
-"""How far MLX runs ahead of the device: what is done with is freed only when the device has come past it.
+"""How far MLX runs ahead of the device: an array is freed only when the device has run what reads it.
 
-MLX hands over operations in groups and lets some groups wait. What an operation read is held until its group is
-through, so a step holds more than its arrays need, by what a few hundred operations have made. The figures are MLX's
-own (0.32.4); they are constants of its code and its environment variables, nothing is fitted.
+MLX hands over operations in groups and lets some groups wait. What an operation reads is kept until its group is
+through, so a step takes more than its arrays need, by what a few hundred operations have made. The figures are those
+of MLX (RULES_OF); they are constants of its code and its environment variables, nothing is fitted.
 """
 
 import os
@@ -14,8 +14,8 @@ WAITING = 10
 """Groups that wait before MLX waits for one (MAX_ACTIVE_TASKS)."""
 
 UNSURE = 3
-"""More groups, for a step that is not compiled: the graph is told without its no-ops and with equal views as one, which
-shifts the order of evaluation by up to so much."""
+"""More groups, for a step that is not compiled: the exported graph drops no-ops and merges equal views, which shifts
+evaluation by up to this many."""
 
 
 class Queue(NamedTuple):
@@ -41,12 +41,12 @@ QUEUES = {
     "cuda": Queue(size=100, elements=1000 << 20),
     "metal": Queue(size=50, elements=50 << 20),
 }
-"""CUDA: a data-centre GPU of compute capability 9 or 10, as MLX has it; others have smaller groups, and so hold less.
+"""CUDA: a data-centre GPU of compute capability 9 or 10, as MLX has it; others have smaller groups, and so take less.
 `tasks.device.kernel_groups` makes them smaller on all. Metal: its largest."""
 
 
 NONE = Queue(size=1, waiting=-1)
-"""No queue: MLX waits after each operation. A step holds then what it cannot do without."""
+"""No queue: MLX waits after each operation. A step then takes only what it cannot do without."""
 
 
 def queue_of(backend: str) -> Queue:

@@ -1,8 +1,8 @@
-"""What evaluating a graph holds at most: MLX's own order and its own reuse of buffers, followed without computing.
+"""Peak bytes of evaluating a graph: MLX's own order and its own reuse of buffers, followed without computing.
 
 MLX puts a graph in order from its outputs backwards, level by level while a level is narrow. An array's buffer is
 shared with its views, taken over by an elementwise operation that reads it last, and freed when neither an array nor
-an operation that is still queued holds it. The queue is what makes a step hold more than its arrays need.
+an operation that is still queued needs it. The queue is what makes a step take more than its arrays need.
 """
 
 from collections import deque
@@ -26,13 +26,13 @@ class Buffer(NamedTuple):
     wanted: bool
 
 
-class Held(NamedTuple):
-    """The most that is held at one time, and what it is then.
+class Peak(NamedTuple):
+    """The most bytes that are alive at one time, and whose they are.
 
     Attributes:
         nbytes: altogether, the inputs left out.
         op: number of the operation, in the order of evaluation, that is reached then.
-        buffers: what is held then.
+        buffers: those alive then.
     """
 
     nbytes: int
@@ -40,8 +40,8 @@ class Held(NamedTuple):
     buffers: list[Buffer]
 
 
-def replay(graph: Graph, queue: Queue = QUEUES["cpu"], *, limit: int | None = None) -> Held:
-    """Follows the evaluation of a graph, all of whose inputs are held throughout.
+def replay(graph: Graph, queue: Queue = QUEUES["cpu"], *, limit: int | None = None) -> Peak:
+    """Follows the evaluation of a graph, all of whose inputs stay alive throughout.
 
     Args:
         graph: what is evaluated.
@@ -65,7 +65,7 @@ class _Run:
         self.buffer = list(range(n))  # of each array; a buffer is named by the array that had it first
         self.size = [0] * n  # bytes of each buffer, 0 once freed
         self.arrays = [0] * n  # arrays on each buffer that something still wants
-        self.queued = [0] * n  # operations in the queue that hold each buffer
+        self.queued = [0] * n  # operations in the queue that need each buffer
         self.layout = Layout(graph, sums=queue.sums)
         self.wanted = [0] * n
         for op in self.order:
@@ -86,17 +86,17 @@ class _Run:
             self._allocate(at, graph.arrays[at].nbytes)
             self.arrays[at] = 1
 
-    def run(self) -> Held:
+    def run(self) -> Peak:
         peak, place = self.now, -1
         for number, op in enumerate(self.order):
             self._evaluate(op)
             if self.now > peak:
                 peak, place = self.now, number
             self._release(op)
-        return Held(peak, place, _Run(self.graph, self.policy, self.limit)._until(place))
+        return Peak(peak, place, _Run(self.graph, self.policy, self.limit)._until(place))
 
     def _until(self, place: int) -> list[Buffer]:
-        """What is held when the operation of this number is reached."""
+        """The buffers alive when the operation of this number is reached."""
         for op in self.order[:place]:
             self._evaluate(op)
             self._release(op)
@@ -147,7 +147,7 @@ class _Run:
         return True
 
     def _dispatch(self, op: Op, dispatches: int, held: list[int]) -> None:
-        """Puts an operation into the queue, with what it holds until it is through."""
+        """Puts an operation into the queue, with the buffers that it needs until it is through."""
         self.count += dispatches
         if self.policy.elements is None:
             self.group, left = self.group + self.count // self.policy.size, self.count % self.policy.size

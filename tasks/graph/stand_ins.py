@@ -1,4 +1,4 @@
-"""What stands for those operations of MLX that an export cannot tell, while a graph is traced."""
+"""Stand-ins, while a graph is traced, for the operations of MLX that cannot be exported."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,14 +14,14 @@ Call = Callable[[Callable[..., Any], Callable[..., Any], tuple[mx.array, ...]], 
 
 @contextmanager
 def stand_ins(call: Call) -> Iterator[None]:
-    """Within the block `mx` has operations that can be told in the place of those that cannot.
+    """Puts operations that can be exported in the place of those of `mx` that cannot, for as long as the block lasts.
 
     Args:
-        call: what a custom function does when it is called, of its forward, its backward and its inputs.
+        call: does what a custom function would, given its forward, its backward and its inputs.
     """
 
     class Custom:
-        """What stands for `mx.custom_function` meanwhile."""
+        """Stands for `mx.custom_function`."""
 
         def __init__(self, fn: Callable[..., Any]):
             self._fn, self._vjp = fn, None
@@ -37,7 +37,7 @@ def stand_ins(call: Call) -> Iterator[None]:
             return call(self._fn, self._vjp, args)
 
     def argsort(a: mx.array, /, axis: int | None = -1, **_: Any) -> mx.array:
-        return mx.sort(a, axis=axis).astype(mx.uint32)  # argsort cannot be told; as many bytes
+        return mx.sort(a, axis=axis).astype(mx.uint32)  # argsort cannot be exported; as many bytes
 
     gather = mx.gather_mm
 
@@ -61,7 +61,7 @@ def stand_ins(call: Call) -> Iterator[None]:
     attention = mx.fast.scaled_dot_product_attention
 
     def fused(q: mx.array, k: mx.array, v: mx.array, **options: Any) -> mx.array:
-        """Attention, whose backward cannot be told: all gradients at once, in arrays of their own."""
+        """Attention, whose backward cannot be exported: all gradients at once, in arrays of their own."""
         function = Custom(lambda q, k, v: attention(q, k, v, **options))
 
         def back(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> list[mx.array]:
@@ -80,7 +80,7 @@ def stand_ins(call: Call) -> Iterator[None]:
         return function(q, k, v)
 
     def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-        """The fused loss, which cannot be told: float32 [...] of logits [..., V], whose gradient takes their place."""
+        """The fused loss, which no export has: float32 [...] of logits [..., V]; its gradient takes their room."""
         function = Custom(lambda logits: logits.max(axis=-1).astype(mx.float32) + targets)
 
         def back(logits: mx.array, cotangent: mx.array, _output: mx.array) -> mx.array:
@@ -90,7 +90,7 @@ def stand_ins(call: Call) -> Iterator[None]:
         return function(logits)
 
     def gated_delta_update(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array) -> list[mx.array]:
-        """The fused rule, which cannot be told either: its outputs, in float32."""
+        """The fused rule, which cannot be exported either: its outputs, in float32."""
         read = q.sum() + k.sum() + g.sum() + beta.sum()
         return [v + read, mx.zeros((v.shape[0], v.shape[2], v.shape[3], q.shape[3])) + read]
 

@@ -1,6 +1,6 @@
-"""The graph of a computation, told without computing it.
+"""Exports the graph of a computation without computing it.
 
-MLX is lazy: a step can be built from the shapes of its inputs alone. `mx.export_function` tells the graph, with one
+MLX is lazy: a step can be built from the shapes of its inputs alone. `mx.export_function` gives the graph, with one
 gap: a custom function, which most of our step is made of. So while a graph is traced, each custom function is called
 here, forward and backward side by side, and what MLX's autograd does between them is marked by multiplications with
 numbers of their own; the marks are taken out again, and the backward put where autograd asked for it.
@@ -86,11 +86,11 @@ def trace_model(
 
 
 def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
-    """The graph that the records tell, without marks: each custom function between its forward and its backward."""
+    """Builds the graph of the records, without marks: each custom function between its forward and its backward."""
     numbers, arrays = dict[str, int](), list[Array]()
 
-    def number(told: tuple[str, tuple[int, ...], mx.Dtype]) -> int:
-        name, shape, dtype = told
+    def number(exported: tuple[str, tuple[int, ...], mx.Dtype]) -> int:
+        name, shape, dtype = exported
         if name not in numbers:
             numbers[name] = len(arrays)
             arrays.append(Array(tuple(shape), dtype.size))
@@ -100,11 +100,11 @@ def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
         arrays.append(arrays[like])
         return len(arrays) - 1
 
-    told = {record["type"]: record for record in records if record["type"] != "primitive"}
-    inputs = [number(one) for one in told["inputs"]["inputs"]]
-    outputs = [number(one) for one in told["outputs"]["outputs"]]
+    ends = {record["type"]: record for record in records if record["type"] != "primitive"}
+    inputs = [number(array) for array in ends["inputs"]["inputs"]]
+    outputs = [number(array) for array in ends["outputs"]["outputs"]]
     marked = dict[int, float]()
-    for name, value in told["constants"]["constants"] if "constants" in told else []:
+    for name, value in ends["constants"]["constants"] if "constants" in ends else []:
         at = number((name, value.shape, value.dtype))
         if value.ndim == 0 and value.dtype == mx.float32 and value.item() > FIRST:
             marked[at] = value.item()
@@ -171,7 +171,7 @@ def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
 
 
 def _filled_anew(ops: list[Op], arrays: list[Array]) -> list[Op]:
-    """The operations, where each reader of an array of zeros has its own: it is the export that merges them."""
+    """Gives each reader of an array of zeros its own: the export merges them."""
     fills = {op.outputs[0]: op for op in ops if op.name == "Full"}
     given = list[Op]()
     for op in ops:

@@ -1,4 +1,4 @@
-"""A quantized base held as dense matrices for as long as a training lasts: the same weights, unpacked once.
+"""A quantized base as dense matrices for as long as a training lasts: the same weights, unpacked once.
 
 The values do not change: each weight is what its packed form stands for, in the dtype of the scales. It costs four
 times the memory of a 4-bit base, so it is for where that is to be had; tasks/model/unpacked.py unpacks for each use.
@@ -18,7 +18,7 @@ from tasks.patch import replaced
 
 QUANTIZED = (nn.QuantizedLinear, nn.QuantizedEmbedding, QuantizedSwitchLinear)
 SHARE = 0.4
-"""Of the device's memory, what `auto` lets the dense base take; the rest is for activations."""
+"""Share of the device's memory that `auto` lets the dense base take; the rest is for activations."""
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def dense(module: Any) -> nn.Module:
 
 
 def dense_bytes(modules: Any) -> int:
-    """What these quantized layers would take as dense ones."""
+    """Bytes that these quantized layers would take as dense ones."""
     return sum(module.weight.size * 32 // module.bits * module.scales.dtype.size for module in modules)
 
 

@@ -80,7 +80,9 @@ class Forward:
         self.dtype, self._split, self._usual = compute_dtype(model), split, usual
         self._alone = honours_alone(model, vocabulary(model)) if alone is None else alone
         if not self._alone:
-            log.info("the %s model's attention is its own: it holds the square of a row's length", model_type(model))
+            log.info(
+                "%s uses its own attention kernel: memory grows with the square of the row length", model_type(model)
+            )
 
     def arrays(self, batch: Batch) -> Arrays:
         """The batch as arrays; positions that count are named by their place, filled up to `usual`."""

@@ -67,4 +67,4 @@ def test_a_cache_that_cannot_be_batched_is_said_and_changes_nothing(caplog: pyte
     model = tiny_model("qwen3")
     model.make_cache = lambda: [object() for _ in model.layers]
     assert most_at_once(model, 4, 20, 4, 10**9) == (32, None)
-    assert "what generating answers holds cannot be told" in caplog.text
+    assert "cannot predict the memory of generating answers" in caplog.text

@@ -40,7 +40,7 @@ def test_the_refusal_says_what_saves_how_much_and_what_fits() -> None:
     need = demand.bytes(recipe(layout=Packed(tokens=512), rule=LoRA(rank=4)))
     how = recipe(layout=Packed(tokens=512), rule=LoRA(rank=4), memory=Memory(limit_gb=0.6 * need / GB))
     said = refusal(demand, how)
-    for text in ("training would hold", "memory.checkpoint=all saves", "lora.rank=2 saves", "this fits: "):
+    for text in ("training would need", "memory.checkpoint=all saves", "lora.rank=2 saves", "this fits: "):
         assert text in said, said
     assert "\n" not in said
 

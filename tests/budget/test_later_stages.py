@@ -9,7 +9,7 @@ import pytest
 
 from tasks.batch import Bucketed, Packed
 from tasks.budget.demand import Demand
-from tasks.budget.later_stages import FIX, WHAT, excess, told, validating
+from tasks.budget.later_stages import FIX, WHAT, estimated, excess, validation_stage
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Memory, begin_peak
@@ -40,7 +40,7 @@ def test_validation_is_never_under_little_over_and_below_the_step(
     how = recipe(rule=LoRA(rank=8), train=Train(eval_every=2), **changes)
     rows, valid = BenchRows(np.array([200, 120, 250, 90] * 4), 256), BenchRows(np.array([longest, 100, 60] * 2), 256)
     demand = Demand(model, rows)
-    stage = validating(demand, how, valid)["validation"]
+    stage = validation_stage(demand, how, valid)["validation"]
     others, peaks, validate = begin_peak(named(model.parameters()).values()), [], Fit._validate
 
     def measured(self: Fit, masters: Any, valid: Any) -> float:
@@ -59,13 +59,13 @@ def test_validation_is_never_under_little_over_and_below_the_step(
 
 def test_without_validation_rows_there_is_no_such_stage() -> None:
     model = tiny_model("qwen3")
-    assert validating(Demand(model, BenchRows(np.array([20]), 256)), recipe(), None) == {}
+    assert validation_stage(Demand(model, BenchRows(np.array([20]), 256)), recipe(), None) == {}
 
 
 def test_the_largest_stage_is_named_with_both_figures_and_a_fix() -> None:
     for name in WHAT:
         said = excess({"loss": GB, name: 3 * GB}, Memory(limit_gb=2))
-        assert said == f"{WHAT[name]} would hold 3 GB, the budget is 2 GB (memory.limit_gb): {FIX[name]}"
+        assert said == f"{WHAT[name]} would need 3 GB, the budget is 2 GB (memory.limit_gb): {FIX[name]}"
     assert excess({"loss": 2 * GB}, Memory(limit_gb=2)) is None
     assert excess({}, Memory(limit_gb=2)) is None
 
@@ -74,6 +74,6 @@ def test_what_cannot_be_told_is_said_and_left_out(caplog: pytest.LogCaptureFixtu
     def ask() -> int:
         raise ValueError("Unknown primitive")
 
-    assert told("loss", ask) == {}
-    assert "what the held-out loss holds cannot be told (Unknown primitive)" in caplog.text
-    assert told("loss", lambda: 7) == {"loss": 7}
+    assert estimated("loss", ask) == {}
+    assert "cannot predict the memory of the held-out loss (Unknown primitive)" in caplog.text
+    assert estimated("loss", lambda: 7) == {"loss": 7}

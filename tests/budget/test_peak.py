@@ -2,7 +2,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_map
 
-from tasks.budget.peak import held
+from tasks.budget.peak import peak_bytes
 from tasks.memory import begin_peak
 from tests.tiny import arrays, attach_random, tiny_model
 
@@ -11,7 +11,7 @@ def test_the_model_is_as_it_was() -> None:
     model = tiny_model("qwen3")
     model.layers[0].train()
     before = arrays(model.parameters())
-    held(model, lambda ids: [model(ids)], mx.zeros((1, 16), mx.int32))
+    peak_bytes(model, lambda ids: [model(ids)], mx.zeros((1, 16), mx.int32))
     assert all(array is before[name] for name, array in arrays(model.parameters()).items())
     assert model.layers[0].training
     assert not model.layers[1].training
@@ -31,14 +31,14 @@ def test_a_weight_that_is_cast_for_both_directions_is_not_kept_between_them() ->
             x = x + layer.mlp(x)
         return x
 
-    told = held(model, gradient, x)
+    predicted = peak_bytes(model, gradient, x)
     others = begin_peak([*arrays(model.parameters()).values(), x])
     mx.eval(gradient(x))
     real = mx.get_peak_memory() - others
-    assert real <= told <= 1.15 * real
+    assert real <= predicted <= 1.15 * real
 
 
 def test_shared_weights_are_held_once() -> None:
     layer = nn.Linear(64, 64, bias=False)
     both = nn.Sequential(layer, layer)
-    assert held(both, lambda x: [both(x)], mx.zeros((1, 64))) < 1.2 * layer.weight.nbytes
+    assert peak_bytes(both, lambda x: [both(x)], mx.zeros((1, 64))) < 1.2 * layer.weight.nbytes

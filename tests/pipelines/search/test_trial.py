@@ -157,7 +157,7 @@ def test_what_would_not_fit_is_infeasible_without_a_run(tmp_path: Path, monkeypa
     outcome = prepare(search, study, claimed, values)
     assert isinstance(outcome, Outcome)
     assert outcome.state == "infeasible"
-    assert re.fullmatch(r"the run would hold 0\.\d+ GB, the budget is 0\.01 GB", outcome.detail)
+    assert re.fullmatch(r"the run would need 0\.\d+ GB, the budget is 0\.01 GB", outcome.detail)
     monkeypatch.setattr("tasks.budget.demand.footprint", lambda *_, **__: pytest.fail("predicted again"))
     monkeypatch.setattr("pipelines.search.would_fit.load_base", lambda *_: pytest.fail("loaded again"))
     assert prepare(search, study, claimed, {**values, "lora": "rslora", "optim.lr": 0.02}) == outcome

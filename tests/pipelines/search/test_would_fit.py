@@ -24,7 +24,7 @@ def test_a_run_over_budget_is_refused_and_what_is_proposed_fits(quick: Quick, tm
     assert asked.fits
     limit = f"memory.limit_gb={0.5 * asked.peak_bytes / 1e9}"
     assert not would_fit(compose(quick(limit))).fits
-    with pytest.raises(ConfigError, match=r"training would hold .* this fits: ") as refused:
+    with pytest.raises(ConfigError, match=r"training would need .* this fits: ") as refused:
         plan(quick(limit))
     assert not (tmp_path / "run/plan.json").exists()
     proposed = str(refused.value).split("this fits: ")[1].split(" (")[0].split()
