@@ -1,4 +1,4 @@
-"""What a person runs: flows and their command lines."""
+"""The commands that a person runs, and what they are made of."""
 
 import os
 

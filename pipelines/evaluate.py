@@ -97,11 +97,11 @@ def main(overrides: Sequence[str]) -> None:
     for row in figures(scores):
         table.add_row(*row)
     console.print(table)
-    said = Table("reference", "base", "adapter")
+    answers_table = Table("reference", "base", "adapter")
     for sample in scores.samples:
-        said.add_row(sample.reference, sample.before, sample.after)
+        answers_table.add_row(sample.reference, sample.before, sample.after)
     if scores.samples:
-        console.print(said)
+        console.print(answers_table)
 
 
 def _score(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Scores:

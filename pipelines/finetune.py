@@ -23,8 +23,8 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from pipelines.command.terminal import quiet_user_errors, ready_for_prefect, say_report, show_log
-from pipelines.orchestrate.as_task import as_function, as_task, concluded
-from pipelines.orchestrate.outcome import Outcome, past_prefect
+from pipelines.orchestrate.as_task import as_function, as_task, run_body
+from pipelines.orchestrate.outcome import Outcome, surviving_lost_server
 from pipelines.report.run_report import publish
 from pipelines.run.stages import run_stages
 from tasks.errors import VerifyError
@@ -62,24 +62,24 @@ def finetune(
     quiet_user_errors()
     changes = [*choices(experiment=experiment), *check_overrides(overrides)]
 
-    def body(came_to: Outcome) -> dict[str, Any]:
-        came_to.report = run_stages(compose(changes), changes, as_task)
-        publish(came_to.report)
-        return _require_verified(came_to.report)
+    def body(outcome: Outcome) -> dict[str, Any]:
+        outcome.report = run_stages(compose(changes), changes, as_task)
+        publish(outcome.report)
+        return _require_verified(outcome.report)
 
-    return concluded(body)
+    return run_body(body)
 
 
 def main(overrides: Sequence[str]) -> None:
-    """The command: with Prefect, or the same stages as plain functions."""
+    """The command: with Prefect, or with the stages as plain functions."""
     run = compose(overrides)
     if run.orchestrate:
         chosen, rest = split_choices(overrides, "experiment")
         ready_for_prefect()
-        with past_prefect() as came_to:
+        with surviving_lost_server() as outcome:
             finetune(**chosen, overrides=rest)
-        assert came_to.report is not None, "a flow without a report raises"
-        report = came_to.report
+        assert outcome.report is not None, "a flow without a report raises"
+        report = outcome.report
     else:
         show_log()
         report = _require_verified(run_stages(run, list(overrides), as_function))

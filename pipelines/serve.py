@@ -107,8 +107,8 @@ def main(arguments: Sequence[str]) -> None:
     runner = PatientRunner(served.name, limit=1, pause_on_shutdown=False)
     for deployment in offered:
         runner.add_deployment(deployment)
-    said = ", ".join(f"{deployment.flow_name}/{deployment.name}" for deployment in offered)
-    print(f"serving {said} through {url.removesuffix('/api')}; Ctrl-C ends it", flush=True)
+    names = ", ".join(f"{deployment.flow_name}/{deployment.name}" for deployment in offered)
+    print(f"serving {names} through {url.removesuffix('/api')}; Ctrl-C ends it", flush=True)
     for name, schedule in served.schedules.items():
         print(f"{name}: {schedule.deployment} {schedule.says()}", flush=True)
     signal.signal(signal.SIGINT, runner.handle_sigterm)

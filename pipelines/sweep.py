@@ -23,8 +23,8 @@ from pipelines.config import CONF
 from pipelines.config.form import check_overrides
 from pipelines.config.override import choices, split_choices
 from pipelines.finetune import Experiment
-from pipelines.orchestrate.as_task import as_function, as_task, concluded
-from pipelines.orchestrate.outcome import Outcome, past_prefect
+from pipelines.orchestrate.as_task import as_function, as_task, run_body
+from pipelines.orchestrate.outcome import Outcome, surviving_lost_server
 from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish
 from pipelines.search.search import compose_search
@@ -60,7 +60,7 @@ def sweep(
     experiment: Experiment = "none",
     overrides: list[str] = [],  # noqa: B006 (Prefect reads the default for its form)
 ) -> Any:
-    """Search for the best adapter: trials of one run, until the budget is spent; the same again goes on.
+    """Search for the best adapter: trials of one run, until the budget is spent; started again, it resumes.
 
     Args:
         sweep: A file of conf/sweep: what is tried, and when it is enough.
@@ -72,24 +72,24 @@ def sweep(
     chosen = choices(sweep=sweep, experiment=experiment)
     search = check([*chosen, *check_overrides(overrides, besides=("sweep",))])
 
-    def body(came_to: Outcome) -> dict[str, Any]:
-        came_to.report = work(search, as_task, as_flow)
-        publish(came_to.report)
-        return came_to.report
+    def body(outcome: Outcome) -> dict[str, Any]:
+        outcome.report = work(search, as_task, as_flow)
+        publish(outcome.report)
+        return outcome.report
 
-    return concluded(body)
+    return run_body(body)
 
 
 def main(overrides: Sequence[str]) -> None:
-    """The command: with Prefect, or the same trials as plain functions."""
+    """The command: with Prefect, or with the trials as plain functions."""
     search = compose_search(overrides)
     if search.run.orchestrate:
         ready_for_prefect()
         chosen, rest = split_choices(overrides, "sweep", "experiment")
-        with past_prefect() as came_to:
+        with surviving_lost_server() as outcome:
             sweep(**chosen, overrides=rest)
-        assert came_to.report is not None, "a flow without a report raises"
-        report = came_to.report
+        assert outcome.report is not None, "a flow without a report raises"
+        report = outcome.report
     else:
         show_log()
         report = work(search, as_function)

@@ -50,9 +50,9 @@ def verify(
     quiet_user_errors()
     folder, run = with_form(adapter, None, overrides)
     verdict = _check(folder, run, lambda stage: stage)
-    said = "verified" if verdict.passed else "not verified"
-    page = f"# {adapter_name(adapter)}: {said}\n\n`{folder}`\n\n{checks(verdict.model_dump())}"
-    publish_page("verdict", page, said)
+    verdict_in_words = "verified" if verdict.passed else "not verified"
+    page = f"# {adapter_name(adapter)}: {verdict_in_words}\n\n`{folder}`\n\n{checks(verdict.model_dump())}"
+    publish_page("verdict", page, verdict_in_words)
     return _require_passed(folder, verdict).model_dump(mode="json")
 
 

@@ -57,14 +57,20 @@ class Interrupted(GraftlineError):
 
     Args:
         signum: the signal, 2 or 15; the command exits with 128 + signum.
+        resume: how to resume, for the end of the message; a caller with another command of its own replaces it.
+
+    Example:
+        >>> stopped = Interrupted("stopped after step 7 of 9", 2, "to resume, repeat the command")
+        >>> str(stopped), stopped.what
+        ('stopped after step 7 of 9; to resume, repeat the command', 'stopped after step 7 of 9')
     """
 
-    def __init__(self, message: str, signum: int):
-        self.signum = signum
-        super().__init__(message)
+    def __init__(self, message: str, signum: int, resume: str = ""):
+        self.what, self.signum, self.resume = message, signum, resume
+        super().__init__(f"{message}; {resume}" if resume else message)
 
-    def __reduce__(self) -> tuple[type["Interrupted"], tuple[str, int]]:
-        return type(self), (str(self), self.signum)  # Prefect pickles what a task raises
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[str, int, str]]:
+        return type(self), (self.what, self.signum, self.resume)  # Prefect pickles what a task raises
 
 
 class Pruned(GraftlineError):
@@ -74,8 +80,8 @@ class Pruned(GraftlineError):
 class Paused(Interrupted):
     """The hours that a run may train in are over, or have not come; the command exits as after SIGTERM."""
 
-    def __init__(self, message: str, signum: int = 15):
-        super().__init__(message, signum)
+    def __init__(self, message: str, signum: int = 15, resume: str = ""):
+        super().__init__(message, signum, resume)
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str | None = None, *, cutoff: float = 0.6) -> str:

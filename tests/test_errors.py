@@ -34,6 +34,7 @@ def test_a_data_error_says_where(where, text):
 ERRORS = [
     *(kind("what") for kind in KINDS if kind is not Interrupted),
     Interrupted("what", 15),
+    Interrupted("what", 15, "to resume, repeat the command"),
     DataError("r", path="p", line=2),
 ]
 

@@ -159,7 +159,8 @@ def test_a_resumed_run_ends_with_the_same_bytes(
         assert isinstance(caught.value, Interrupted)
         # The loss of step 4 is read while step 5 computes, unless 4 validates or saves; the stop waits for it.
         assert str(caught.value) in [
-            f"stopped after step {step} of 8; the same with run_dir={folder} goes on" for step in (4, 5)
+            f"stopped after step {step} of 8, checkpoint saved; to resume, repeat the command with run_dir={folder}"
+            for step in (4, 5)
         ]
         assert caught.value.signum == signal.SIGINT
     assert not (folder / "adapter").exists()

@@ -10,6 +10,7 @@ from tasks.lora import RULES
 from tasks.loss import LOSSES
 from tasks.optim import OPTIMIZERS
 from tasks.sink import SINKS
+from tests.tree import tree
 
 ROOT = Path(__file__).resolve().parents[1]
 CHOICES = {"batch": LAYOUTS, "lora": RULES, "loss": LOSSES, "optim": OPTIMIZERS}
@@ -51,3 +52,8 @@ def test_a_file_name_is_used_once() -> None:
     """Two files of one name are two ideas under one word; a command and its stage, and a room's `config`, are not."""
     names = [path.name for path in _sources("tasks", "pipelines")]
     assert {name for name in names if names.count(name) > 1} <= {"config.py", *(f"{verb}.py" for verb in VERBS)}
+
+
+def test_tree_md_is_what_the_command_prints() -> None:
+    shown = (ROOT / "TREE.md").read_text(encoding="utf-8")
+    assert shown == tree(), "a docstring or a file has changed: python -m tests.tree > TREE.md"

@@ -1,1 +1,1 @@
-"""What every command shares: the line it is typed on, multirun, the checks before it starts, the terminal."""
+"""What every command shares: its line, its help, multirun, the checks before it starts, its output."""

@@ -1,4 +1,4 @@
-"""The command line that every pipeline shares: overrides in, one clear line out when something is wrong.
+"""Runs a command line: overrides in, one clear line and an exit status out.
 
 Plain overrides are composed here. Hydra's own flags (`--help`, `--cfg job`, `--info`, `-m`, tab completion) are
 handed to Hydra, which composes the same groups and calls back for each job.

@@ -1,4 +1,4 @@
-"""Hydra's multirun (`-m`): the runs of one command in one folder, with a table of what came of each."""
+"""Runs Hydra's multirun (`-m`) in one folder, and tabulates what the runs came to."""
 
 import json
 from contextlib import suppress
@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
     @property
     def run_dir(self) -> Path:
-        """Where it writes, what it says of it resolved."""
+        """Where it writes, with interpolations resolved."""
         with suppress(ConfigError):
             return Path(compose_plain(self.overrides)["run_dir"]).expanduser()
         return self.folder
@@ -55,7 +55,7 @@ def own_folder(overrides: list[str], folder: Path) -> Job:
 
 
 def summarize(jobs: list[Job]) -> None:
-    """Writes summary.md into the folder of a multirun and prints the same."""
+    """Writes summary.md into the folder of a multirun and prints its table."""
     folder, (head, rows) = jobs[0].folder.parent, table(jobs)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SUMMARY, f"# Multirun\n\n{markdown.table(head, rows)}")
@@ -67,19 +67,19 @@ def summarize(jobs: list[Job]) -> None:
 
 
 def table(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of the summary: what differs between the runs, and what came of each."""
+    """The head and the rows of the summary: what differs between the runs, and how each ended."""
     given = [job.given for job in jobs]
     keys = [*dict.fromkeys(key for one in given for key in one if key != "run_dir")]
     varied = [key for key in keys if len({one.get(key) for one in given}) > 1]
     rows = []
     for job, one in zip(jobs, given, strict=True):
-        found = _result(job.run_dir)
-        rows.append([str(job.run_dir), *(one.get(key, "") for key in varied), *(found[key] for key in FIGURES)])
+        result = _result(job.run_dir)
+        rows.append([str(job.run_dir), *(one.get(key, "") for key in varied), *(result[key] for key in FIGURES)])
     return ["run", *varied, *FIGURES], rows
 
 
 def _result(folder: Path) -> dict[str, str]:
-    """What a run directory says of its run, as text; a run that did not come to its end says so."""
+    """The figures of a run directory as text; a run without a report is not finished."""
     try:
         report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     except OSError:

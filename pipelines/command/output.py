@@ -1,4 +1,4 @@
-"""Output that outlives its reader: `python -m pipelines.plan ... | head` ends as it would without `head`."""
+"""Keeps a command going when its reader leaves: `python -m pipelines.plan ... | head` ends as without `head`."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What can be known in a moment: the configuration decodes, its files are there, its directory can be written.
+"""Checks in a second what needs no heavy import: the configuration, its files, its directory.
 
 It runs before Prefect, MLX-LM and the tokenizers are imported, so that a typo costs a second and leaves nothing behind.
 """

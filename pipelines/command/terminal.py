@@ -1,4 +1,4 @@
-"""What a command says in a terminal besides Prefect's own log."""
+"""Says in the terminal what Prefect's log does not, and keeps out of it what is said twice."""
 
 import logging
 import re
@@ -24,7 +24,7 @@ def show_log() -> None:
 
 
 def ready_for_prefect() -> None:
-    """What a command does before its flow: the terminal is told each thing once, and the server answers."""
+    """Prepares a command for its flow: no message twice, and the server is up."""
     quiet_user_errors()
     say_errors_once()
     say_lost_server_once()
@@ -43,7 +43,7 @@ def quiet_user_errors() -> None:
         if isinstance(error, GraftlineError) or (error is not None and is_lost(error)):
             record.exc_info, record.exc_text = None, None
             record.msg, record.args = "%s", (str(error),)
-            record.told = True
+            record.said_at_end = True
         return True
 
     for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
@@ -51,14 +51,14 @@ def quiet_user_errors() -> None:
 
 
 def say_errors_once() -> None:
-    """Keeps out of the terminal what the command says at its end; the Prefect UI is told of it all the same."""
+    """Keeps out of the terminal what the command says at its end; the Prefect UI still shows it."""
 
-    def not_told(record: logging.LogRecord) -> bool:
-        return not hasattr(record, "told") and not _FAILED.search(record.getMessage())
+    def once(record: logging.LogRecord) -> bool:
+        return not hasattr(record, "said_at_end") and not _FAILED.search(record.getMessage())
 
     for name in ("", "prefect"):  # Prefect puts the terminal's handler at the root; those of its children are the UI's
         for handler in logging.getLogger(name).handlers:
-            handler.addFilter(not_told)
+            handler.addFilter(once)
 
 
 def say_lost_server_once() -> None:

@@ -1,4 +1,4 @@
-"""Overrides in, one frozen Run out. Only this room knows OmegaConf."""
+"""Turns overrides into one frozen Run. Only this room knows OmegaConf."""
 
 from pipelines.config.compose import (
     CONF,

@@ -1,4 +1,4 @@
-"""Composing a run: Hydra's YAML in, one frozen `Run` out. The only file that knows OmegaConf and `compose`.
+"""Composes a run: Hydra's YAML and overrides in, one frozen `Run` out.
 
 Every value is decoded once and strictly; what is wrong with a configuration is said all at once, before anything
 heavy is imported and before anything is written.

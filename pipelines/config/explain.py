@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: the key, the value, and what was probably meant."""
+"""Explains what is wrong with a configuration: the key, the value, and what was probably meant."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tasks.errors import suggest
 
 
 def explain(detail: ErrorDetails, run: type[BaseModel]) -> str:
-    """One problem of a configuration: its key, its value and the fix.
+    """Explains one problem of a configuration: its key, its value and the fix.
 
     Args:
         detail: what pydantic says of it.
@@ -48,7 +48,7 @@ def explain(detail: ErrorDetails, run: type[BaseModel]) -> str:
 
 
 def explain_hydra(error: Exception, conf: Path) -> str:
-    """What Hydra or OmegaConf could not compose, with the fix.
+    """Explains what Hydra or OmegaConf could not compose, with the fix.
 
     Args:
         error: theirs.
@@ -57,21 +57,21 @@ def explain_hydra(error: Exception, conf: Path) -> str:
     text = str(error)
     if isinstance(error, OverrideParseException):
         return unreadable(error.override.removeprefix("++"))
-    if found := re.search(r"Could not find '(\w+)/([^']*)'", text):
-        group, choice = found.groups()
+    if match := re.search(r"Could not find '(\w+)/([^']*)'", text):
+        group, choice = match.groups()
         options = sorted(path.stem for path in (conf / group).glob("*.yaml"))
         hint = suggest(choice, options, "")
         return f"{group}={choice}: there is no such choice; {f'{hint} ' * bool(hint)}choose from {', '.join(options)}"
-    if found := re.search(r"Could not override '(\w+)'", text):
-        return f"{found[1]}=...: no file of conf/{found[1]} is chosen that could be replaced; write +{found[1]}=..."
-    if found := re.search(r"Ambiguous value for argument '[+]*([^']*)'", text):
-        return f"{found[1]}: several values are several runs, which -m asks for; a text with a comma stands in quotes"
+    if match := re.search(r"Could not override '(\w+)'", text):
+        return f"{match[1]}=...: no file of conf/{match[1]} is chosen that could be replaced; write +{match[1]}=..."
+    if match := re.search(r"Ambiguous value for argument '[+]*([^']*)'", text):
+        return f"{match[1]}: several values are several runs, which -m asks for; a text with a comma stands in quotes"
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"the configuration cannot be composed: {first}"
 
 
 def unreadable(override: str) -> str:
-    """What is said of an override that Hydra's parser refuses.
+    """Explains an override that Hydra's parser refuses.
 
     Example:
         >>> print(unreadable("lora.rank"))

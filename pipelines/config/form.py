@@ -1,4 +1,4 @@
-"""What a web form may change: the keys of a run and the choices in conf/, nothing around them."""
+"""Checks what a web form may change: the keys of a run and the choices in conf/, nothing around them."""
 
 import re
 from collections.abc import Sequence

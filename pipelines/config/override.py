@@ -1,4 +1,4 @@
-"""Overrides as Hydra's parser reads them: a key, and a value that comes back as it was given."""
+"""Writes and reads overrides as Hydra's parser does: `key=value`, `+group=choice`."""
 
 import json
 import re

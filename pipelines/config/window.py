@@ -1,4 +1,4 @@
-"""A window of hours of the day, as `window=22:00-06:00` writes it."""
+"""Reads a window of hours of the day, as `window=22:00-06:00` writes it."""
 
 import re
 from datetime import datetime, timedelta
@@ -33,18 +33,18 @@ class Window(NamedTuple):
             >>> Window.parse("22:00-06:00").closes
             datetime.time(6, 0)
         """
-        found = _FORM.fullmatch(text)
+        match = _FORM.fullmatch(text)
         try:
-            opens, closes = (clock.fromisoformat(found[i]) for i in (1, 2)) if found else (None, None)
+            opens, closes = (clock.fromisoformat(match[i]) for i in (1, 2)) if match else (None, None)
         except ValueError:
             opens = closes = None
-        if found is None or opens is None or closes is None:
+        if match is None or opens is None or closes is None:
             raise ValueError("write hours and minutes, as in 22:00-06:00, or 22:00-06:00 Europe/Berlin")
         if opens == closes:
             raise ValueError("it is empty; null is the whole day")
-        if found[3] and found[3] not in available_timezones():
-            raise ValueError(f"the time zone {found[3]!r} is not known; write an IANA name, as in Europe/Berlin")
-        return cls(opens, closes, ZoneInfo(found[3]) if found[3] else None)
+        if match[3] and match[3] not in available_timezones():
+            raise ValueError(f"the time zone {match[3]!r} is not known; write an IANA name, as in Europe/Berlin")
+        return cls(opens, closes, ZoneInfo(match[3]) if match[3] else None)
 
     def until(self, now: float) -> float | None:
         """When the window that is open at `now` closes, both in seconds of the epoch; None where it is not open."""
@@ -52,7 +52,7 @@ class Window(NamedTuple):
         for day in (today - timedelta(days=1), today):
             last = day if self.closes > self.opens else day + timedelta(days=1)
             first, end = (
-                datetime.combine(*at, self.zone).timestamp() for at in ((day, self.opens), (last, self.closes))
+                datetime.combine(*moment, self.zone).timestamp() for moment in ((day, self.opens), (last, self.closes))
             )
             if first <= now < end:
                 return end

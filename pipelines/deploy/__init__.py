@@ -1,1 +1,1 @@
-"""The Prefect UI above the flows: deployments, their schedules, crashed runs named as such."""
+"""The Prefect UI above the flows: deployments, schedules, crashed runs marked as such."""

@@ -1,4 +1,4 @@
-"""What is offered to the Prefect UI: a table of flows, each with the page that its deployment shows."""
+"""Lists what is offered to the Prefect UI: each flow with the page that its deployment shows."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -20,7 +20,7 @@ Each **override** changes one setting:
 | `lora.rank=16` | the size of the adapter |
 | `optim.lr=3e-4` | the learning rate |
 | `train.steps=500` | how long, in optimizer steps |
-| `window=22:00-06:00` | trains in those hours only; a later run of the same settings goes on |
+| `window=22:00-06:00` | trains in those hours only; a later run of these settings resumes |
 | `name=nightly` | the folder under `outputs/runs` |
 """
 PATHS = "Paths are those of the machine that serves."
@@ -28,7 +28,7 @@ FINETUNE = f"""\
 A model and a dataset in, a verified **LoRA adapter** out: tokenize, plan, inject, train, evaluate, verify.
 
 Pick an **experiment**; `none` starts from the defaults of `conf/config.yaml`. {OVERRIDES}
-{PATHS} Cancelling saves a checkpoint first; a run of the same `run_dir=` goes on.
+{PATHS} Cancelling saves a checkpoint first; a run with that `run_dir=` resumes.
 """
 EVALUATE = f"""\
 Held-out loss and answers of an **adapter**, beside those of its base. The result is a page with both.
@@ -58,7 +58,7 @@ page with each check; a check that fails makes the run fail, by name.
 SWEEP = f"""\
 A search for the best adapter: **trials** of one run, the hopeless ones stopped early, until the budget is spent.
 
-Pick a **sweep**, what is tried, and the **experiment** that is varied. The same sweep started again goes on; started \
+Pick a **sweep**, what is tried, and the **experiment** that is varied. A sweep started again resumes; started \
 on several machines with one `sweep.storage`, they share its trials. Each **override** changes one setting:
 
 | override | what it changes |
@@ -72,17 +72,17 @@ on several machines with one `sweep.storage`, they share its trials. Each **over
 | `sweep.space.lora=null` | what is not tried after all |
 | `sweep.objective=evaluate.metric_after` | what is the best, a number of report.json |
 | `sweep.direction=maximize` | and whether more of it is better |
-| `window=22:00-06:00` | works in those hours only; the same again goes on in the next ones |
+| `window=22:00-06:00` | works in those hours only; started again, it resumes in the next ones |
 | `sweep.study=mine` | another study, and the folder under `outputs/sweeps` |
 
 {PATHS} Cancelling saves a checkpoint of the trial that is running.
 """
 DEPLOYMENTS = {"finetune": FINETUNE, "evaluate": EVALUATE, "verify": VERIFY, "sweep": SWEEP}
-"""pipelines/NAME.py holds the flow NAME."""
+"""The flow NAME is that of pipelines/NAME.py."""
 
 
 def deployments(name: str, schedules: Mapping[str, Schedule]) -> "list[RunnerDeployment]":
-    """What the server is told: the form of each flow, its page, and its schedules.
+    """The deployments to register: the form of each flow, its page, and its schedules.
 
     Raises:
         ConfigError: a cron line cannot be read.

@@ -1,4 +1,4 @@
-"""When a deployment runs by itself: a file of conf/schedule, decoded strictly, its run checked before it is served."""
+"""Reads the schedules of conf/schedule strictly, and checks the run of each before it is served."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Runs that died without a word (a killed process, a machine that is gone) are marked as crashed by the server."""
+"""Marks runs as crashed whose process was killed or whose machine is gone."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ that ended in a state of our own, such as Paused, is not taken for dead."""
 
 
 def automation() -> AutomationCore:
-    """A run of which nothing is heard for SILENCE after a heartbeat, or after it was told to cancel, has crashed."""
+    """Marks a run as crashed that is silent for SILENCE after a heartbeat or after a request to cancel."""
     return AutomationCore(
         name=NAME,
         description="Installed by pipelines.serve. A run that says nothing for 155 s is dead.",
@@ -38,7 +38,7 @@ def automation() -> AutomationCore:
                 name="Crashed",
                 force=False,
                 message=f"Nothing was heard of this run for {SILENCE.seconds} s: its process or its machine is gone. "
-                "A run of the same run_dir goes on from the last checkpoint.",
+                "A run with its run_dir resumes from the last checkpoint.",
             )
         ],
     )
@@ -49,10 +49,10 @@ def install(client: SyncPrefectClient) -> None:
 
     One that is as it should be is not touched: an update makes the server forget which runs it is waiting to hear from.
     """
-    wanted, there = automation(), client.read_automations_by_name(NAME)
-    if not there:
+    wanted, installed = automation(), client.read_automations_by_name(NAME)
+    if not installed:
         client.create_automation(wanted)
-    for each in there:
+    for each in installed:
         if _essence(each) != _essence(wanted):
             client.update_automation(each.id, wanted.model_copy(update={"enabled": each.enabled}))
 

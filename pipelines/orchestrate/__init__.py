@@ -1,1 +1,1 @@
-"""Prefect below the flows: stages as tasks, how a run ends there, a private server."""
+"""Prefect below the flows: stages as tasks, how a run ends, a private server."""

@@ -1,4 +1,4 @@
-"""A stage as a Prefect task that ends as it ended: what a signal, a window or a pruner stops is no failure there."""
+"""Wraps a stage as a Prefect task; one that a signal, a window or a pruner stops ends as Cancelled, not Failed."""
 
 from collections.abc import Callable
 from copy import copy
@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
-from pipelines.orchestrate.outcome import Outcome, outcome
+from pipelines.orchestrate.outcome import Outcome, current_outcome
 from pipelines.orchestrate.suspension import stopping_when_suspended
 from tasks.errors import GraftlineError, Interrupted, Paused, Pruned
 
@@ -48,10 +48,10 @@ def as_task(stage: Task[..., Any]) -> Callable[..., Any]:
     task.fn = body
 
     def call(*arguments: Any, **named: Any) -> Any:
-        found = task(*arguments, **named)
+        result = task(*arguments, **named)
         if stopped:
             raise stopped[0]
-        return found
+        return result
 
     return call
 
@@ -61,8 +61,10 @@ def as_function(stage: Task[..., Any]) -> Callable[..., Any]:
     return stage.fn
 
 
-def concluded(body: Callable[[Outcome], Any]) -> Any:
-    """What the body of a flow gives, or the state of one that was stopped well; what ended it is kept in its outcome.
+def run_body(body: Callable[[Outcome], Any]) -> Any:
+    """Runs the body of a flow; gives its result, or the state of one that was stopped well.
+
+    The outcome keeps the error.
 
     Args:
         body: is given the outcome, to put its report into.
@@ -70,13 +72,13 @@ def concluded(body: Callable[[Outcome], Any]) -> Any:
     Raises:
         GraftlineError: what the body raised, but for a stop.
     """
-    came_to = outcome()
+    outcome = current_outcome()
     try:
         with stopping_when_suspended():
-            return body(came_to)
+            return body(outcome)
     except Interrupted as stopped:
-        came_to.error = stopped
+        outcome.error = stopped
         return as_state(stopped)
     except GraftlineError as error:
-        came_to.error = error
+        outcome.error = error
         raise

@@ -1,4 +1,4 @@
-"""What a run came to, kept in this process: Prefect hands it back through its server, which may be gone by then.
+"""Keeps the outcome of a run in this process, since Prefect hands it back through a server that may be gone.
 
 The files of the run directory are the truth. A server that dies in mid-run costs its page in the UI, nothing else.
 """
@@ -15,12 +15,12 @@ from tasks.errors import GraftlineError, RunError
 
 log = logging.getLogger(__name__)
 RETRIES = 3
-"""Of each request to a server that does not answer: 14 seconds in all, where Prefect's own five are a minute."""
+"""Retries per request when the server is down: 14 s in total (Prefect's default of 5 takes a minute)."""
 
 
 @dataclass
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
         report: the content of report.json, once it is written.
@@ -34,17 +34,17 @@ class Outcome:
 _current: ContextVar[Outcome | None] = ContextVar("outcome", default=None)
 
 
-def outcome() -> Outcome:
-    """What the run of this context came to so far, for its flow to fill in."""
+def current_outcome() -> Outcome:
+    """The outcome of the run of this context so far, for its flow to fill in."""
     return _current.get() or Outcome()
 
 
 @contextmanager
-def past_prefect() -> Iterator[Outcome]:
-    """Within the block a flow fills the outcome in; what Prefect raises in place of it is put right.
+def surviving_lost_server() -> Iterator[Outcome]:
+    """Lets a flow end as its outcome says, even where the Prefect server was lost meanwhile.
 
-    The flow's own error comes out as it was raised, even where the server could not be told of it. A report stands
-    where only the server was lost, which is said in one line.
+    The flow's own error is raised as it was, although Prefect could not record it. A report stands where only the
+    server was lost; a warning says so.
 
     Raises:
         GraftlineError: what the flow itself raised.
@@ -52,18 +52,18 @@ def past_prefect() -> Iterator[Outcome]:
     """
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    found = Outcome()
-    token = _current.set(found)
+    outcome = Outcome()
+    token = _current.set(outcome)
     chosen = "PREFECT_CLIENT_MAX_RETRIES" in os.environ
     try:
         with temporary_settings({} if chosen else {PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
-            yield found
+            yield outcome
     except Exception as error:
-        if found.error is not None:
-            raise found.error from None
+        if outcome.error is not None:
+            raise outcome.error from None
         if not is_lost(error):
             raise
-        if found.report is None:
+        if outcome.report is None:
             raise RunError(
                 f"the Prefect server does not answer ({error}); start it, or say orchestrate=false"
             ) from error

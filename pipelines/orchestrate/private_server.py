@@ -1,4 +1,4 @@
-"""A Prefect server of a command's own, where none is configured: it starts while the rest of the command is imported.
+"""Starts a Prefect server of the command's own, where none is configured, while the command is imported.
 
 Prefect would start one itself, but only once it is asked for something, and after importing all of the server into the
 command's own process as well.

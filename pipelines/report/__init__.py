@@ -1,1 +1,1 @@
-"""What a person reads: the report of a run, its plan, its tokens."""
+"""What a person reads: a run, its plan, its tokens."""

@@ -1,4 +1,4 @@
-"""What a person reads when a run has ended: report.md with its loss curve, report.json for scripts, UI artifacts."""
+"""Writes the report of a run: report.md with its loss curve, report.json for scripts, a page in the UI."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""A plan as a person reads it: the counts of each split, how long its rows are, what was said of them, the cost."""
+"""Prints a plan: counts and lengths of each split, remarks on rows, memory and cost."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,11 @@ PARTS = {
     "adapter": "adapter, optimizer",
     "logits": "logits",
     "kept": "kept for backward",
-    "working": "the block at hand",
-    "queued": "done with, queued",
-    "untold": "the backend's own",
+    "working": "current block",
+    "queued": "finished, not yet freed",
+    "untold": "backend workspace",
 }
-"""How the parts of the peak are called."""
+"""What the table calls the parts of the peak."""
 
 STAGES = {
     "validation": "validation",
@@ -30,7 +30,7 @@ STAGES = {
     "answers": "held-out answers",
     "verification": "verification",
 }
-"""How the stages after a step are called, in the order of the run."""
+"""What the table calls the stages after a step, in the order of the run."""
 
 
 def show_plan(agreed: Plan, console: Console) -> None:
@@ -79,7 +79,7 @@ def _by_role(row: Callable, splits: dict[str, SplitStats], value: Callable[[Spli
 
 
 def histogram(split: SplitStats) -> list[str]:
-    """The bins of a split's lengths as bars; one that holds anything is never without a mark."""
+    """The bins of a split's lengths as bars; a bin with any row has a mark."""
     bins = split.lengths.histogram
     names = [f"{b.least:,}" if b.least == b.most else f"{b.least:,}-{b.most:,}" for b in bins]
     most, width = max(b.examples for b in bins), max(map(len, names))
@@ -88,7 +88,7 @@ def histogram(split: SplitStats) -> list[str]:
 
 
 def mixtures(splits: dict[str, SplitStats]) -> list[str]:
-    """What each source gives to a split of several."""
+    """The share of each source in a split of several."""
     out = []
     for name, split in splits.items():
         for source in split.sources if len(split.sources) > 1 else ():
@@ -101,17 +101,17 @@ def mixtures(splits: dict[str, SplitStats]) -> list[str]:
 
 
 def remarks(splits: dict[str, SplitStats]) -> list[str]:
-    """What was said of rows, with the first lines of each."""
+    """The remarks on rows, each with its first lines."""
     out = []
     for name, split in splits.items():
-        said = [("dropped: ", split.dropped), ("lost: ", split.lost), ("note: ", split.notes)]
-        said += [("special token: ", split.specials), ("not read: ", split.unread)]
+        groups = [("dropped: ", split.dropped), ("lost: ", split.lost), ("note: ", split.notes)]
+        groups += [("special token: ", split.specials), ("not read: ", split.unread)]
         repeats = Remark(count=split.duplicates, lines=split.duplicate_lines)
         shared = Remark(count=split.overlap, lines=split.overlap_lines)
-        said.append(("", {"a row repeats an earlier one": repeats, "a row stands in train too": shared}))
-        said.append(("", {"a token has a weight other than 1": split.weighted}))
-        for kind, found in said:
-            out += [f"{name}: {r.count:,} x {kind}{text}{_lines(r)}" for text, r in found.items() if r.count]
+        groups.append(("", {"a row repeats an earlier one": repeats, "a row stands in train too": shared}))
+        groups.append(("", {"a token has a weight other than 1": split.weighted}))
+        for kind, remarks_by_text in groups:
+            out += [f"{name}: {r.count:,} x {kind}{text}{_lines(r)}" for text, r in remarks_by_text.items() if r.count]
     return [visible(line) for line in out]
 
 
@@ -130,7 +130,7 @@ def _facts(agreed: Plan) -> Table:
     facts.add_row("peak memory", f"{agreed.need_bytes / GB:,.3f} GB of {agreed.budget_bytes / GB:,.3f} GB")
     facts.add_row("training step", f"{agreed.peak_memory_bytes / GB:,.3f} GB")
     if agreed.probed_bytes is not None:
-        facts.add_row("  that is a real step's; told:", f"{agreed.peak.total / GB:,.3f} GB")
+        facts.add_row("  measured on a real step; predicted:", f"{agreed.peak.total / GB:,.3f} GB")
     for name, nbytes in agreed.peak.model_dump().items():
         facts.add_row(f"  {PARTS[name]}", f"{nbytes / GB:,.3f} GB")
     for name, nbytes in agreed.stages.items():
@@ -142,8 +142,8 @@ def _options(agreed: Plan) -> Table:
     """What memory=auto weighed, the fastest first; the last is the one taken."""
     table = Table("memory=auto", "peak GB", "time a step", "")
     for option in agreed.options:
-        told = "taken" if option.fits else "too much"
-        table.add_row(option.overrides, f"{option.peak_bytes / GB:,.3f}", f"{option.cost:.2f}x", told)
+        verdict = "taken" if option.fits else "too much"
+        table.add_row(option.overrides, f"{option.peak_bytes / GB:,.3f}", f"{option.cost:.2f}x", verdict)
     return table
 
 

@@ -1,4 +1,4 @@
-"""What is trained on, token by token: in colour in a terminal, with marks as plain text anywhere else."""
+"""Prints examples token by token: in colour in a terminal, with marks as plain text elsewhere."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""tokens.html: what is trained on, token by token, as one page that needs nothing else and runs nothing."""
+"""Writes tokens.html: examples token by token, as one page that loads nothing and runs nothing."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -66,8 +66,7 @@ def tokens_page(shown: Sequence[Excerpt], titles: Sequence[str], splits: Mapping
 <h1>What is trained on</h1>
 <p><span class="s">supervised</span> &ensp; <span class="w">supervised with a weight other than 1</span> &ensp;
 not supervised &ensp; <span class="x">special token</span> &ensp;
-· a space &ensp; → a tab &ensp; ⏎ a line end. Each token says its id, its weight and whose words it holds when the
-pointer is on it.</p>
+· a space &ensp; → a tab &ensp; ⏎ a line end. Point at a token for its id, its weight and its role.</p>
 {_by_role(splits)}
 {"".join(sections)}</body>
 </html>

@@ -1,1 +1,1 @@
-"""One run: its directory, its stages, and its turn on the machine."""
+"""One run: its directory, its stages, its turn on the machine."""

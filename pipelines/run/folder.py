@@ -1,4 +1,4 @@
-"""A folder to write into: made, or refused in one line, and never left behind by a mere look."""
+"""Creates the run directory or says why not; a mere check leaves nothing behind."""
 
 import os
 from contextlib import suppress
@@ -8,16 +8,16 @@ from tempfile import TemporaryFile
 from tasks.errors import RunError
 
 RESULTS = ("metrics.jsonl", "bad_batch.json", "evaluate.json", "verdict.json", "report.json", "report.md", "loss.svg")
-"""What a run that starts afresh must not find: a failed one would stand beside another's verdict."""
+"""Files that a fresh run removes: one that fails must not stand beside another's verdict."""
 
 OWN = frozenset(
     {"run.log", "config.yaml", "plan.json", "tokens.html", "checkpoints", "adapter", "manifest.json", *RESULTS}
 )
-"""All that a run writes into its directory; run.log first."""
+"""Everything that a run writes into its directory; run.log comes first."""
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Makes a folder that can be written; gives those that were not there before, the innermost first.
+    """Creates a folder that can be written; returns the new ones, the innermost first.
 
     Raises:
         RunError: it cannot be made, is a file, or takes no files.
@@ -28,9 +28,9 @@ def make_folder(path: Path) -> list[Path]:
         TemporaryFile(dir=path).close()
     except FileExistsError:
         if path.is_symlink() and not path.exists():
-            there = os.readlink(path)
+            target = os.readlink(path)
             raise RunError(
-                f"run_dir={path} is a link to {there}, which is not there; make it, or name another"
+                f"run_dir={path} is a link to {target}, which is not there; make it, or name another"
             ) from None
         raise RunError(f"run_dir={path} is a file; name a folder") from None
     except NotADirectoryError:
@@ -43,29 +43,29 @@ def make_folder(path: Path) -> list[Path]:
 
 
 def remove_folders(new: list[Path]) -> None:
-    """Takes away what `make_folder` made, as far as nothing has been put there since."""
+    """Removes what `make_folder` created, unless something has been put there since."""
     for folder in new:
         with suppress(OSError):
             folder.rmdir()
 
 
 def check_folder(path: Path) -> None:
-    """Raises what `make_folder` and `check_own` would; leaves nothing."""
+    """Raises what `make_folder` and `check_own` would, and leaves nothing behind."""
     remove_folders(make_folder(path))
     if path.exists():
         check_own(path)
 
 
 def check_own(path: Path) -> None:
-    """Refuses a folder of other things: a config.yaml of theirs would be lost, and what else has a name of ours.
+    """Refuses a folder of other things, whose config.yaml would be overwritten.
 
     Raises:
         RunError: it has no run.log, and what no run has made; files that begin with a dot do not count.
     """
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if others := sorted(names - OWN) if "run.log" not in names else []:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        raise RunError(f"run_dir={path} holds {', '.join(others[:3])}{more}, and no run; give a new folder")
+        rest = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise RunError(f"run_dir={path} has {', '.join(others[:3])}{rest}, but no run; name a new folder")
 
 
 def check_links(path: Path) -> None:

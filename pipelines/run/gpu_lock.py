@@ -1,4 +1,4 @@
-"""One GPU, one run: runs from the command line and the UI take turns by a kernel lock, which death frees."""
+"""Lets one run at a time use the GPU, by a kernel lock that a killed process frees."""
 
 import json
 import logging
@@ -17,20 +17,20 @@ log = logging.getLogger(__name__)
 
 
 def lock_path() -> Path:
-    """The lock of this user on this machine; GRAFTLINE_GPU_LOCK names another, one for each GPU of a larger one."""
+    """The lock of this user on this machine; GRAFTLINE_GPU_LOCK names another, such as one for each of several GPUs."""
     return Path(os.environ.get("GRAFTLINE_GPU_LOCK", Path.home() / ".cache" / "graftline" / "gpu.lock"))
 
 
 @contextmanager
 def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
-    """Holds the GPU for a block; within such a block of the same thread it is held already.
+    """Takes the GPU for a block; a thread that has it already may take it again.
 
     Args:
-        policy: `wait` says whom it waits for and waits; `fail` refuses.
-        run_dir: said to those who wait.
+        policy: `wait` names the other run and waits for it; `fail` refuses.
+        run_dir: shown to the runs that wait.
 
     Raises:
-        RunError: the policy is `fail` and another run holds it; or the lock cannot be made.
+        RunError: the policy is `fail` and another run has it; or the lock cannot be made.
     """
     path = lock_path()
     try:
@@ -41,21 +41,21 @@ def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
             f"the lock of the GPU, {path}, cannot be made: {error.strerror}; GRAFTLINE_GPU_LOCK names another place"
         ) from error
     holder, lock = path.with_suffix(".json"), FileLock(path, is_singleton=True)
-    said = False
+    announced = False
     while True:
         try:
             lock.acquire(timeout=0)
             break
         except Timeout:
-            who = _holder(holder)
+            holding_run = _holder(holder)
             if policy == "fail":
-                raise RunError(f"the GPU is taken by {who}; wait for it, or say gpu_lock=wait") from None
-            if not said:
-                log.warning("waiting for the GPU, taken by %s", who)
-                said = True
+                raise RunError(f"the GPU is taken by {holding_run}; wait for it, or say gpu_lock=wait") from None
+            if not announced:
+                log.warning("waiting for the GPU, taken by %s", holding_run)
+                announced = True
             time.sleep(0.5)
     try:
-        with suppress(OSError):  # it is only said to those who wait
+        with suppress(OSError):  # it only names this run to those that wait
             holder.write_text(json.dumps({"process": os.getpid(), "run_dir": str(run_dir)}), encoding="utf-8")
         yield
     finally:
@@ -66,7 +66,7 @@ def gpu_lock(policy: Literal["wait", "fail"], run_dir: Path) -> Iterator[None]:
 
 def _holder(path: Path) -> str:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {held['process']} ({held['run_dir']})"
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {holder['process']} ({holder['run_dir']})"
     except (OSError, ValueError, KeyError):
         return "another run"

@@ -1,4 +1,4 @@
-"""Which settings a run may change and still go on from the checkpoints of an earlier one."""
+"""Decides whether a run may go on from the checkpoints of an earlier one: which settings may differ."""
 
 from collections.abc import Mapping
 from pathlib import Path

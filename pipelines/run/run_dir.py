@@ -1,4 +1,4 @@
-"""The run directory: opened once, locked against a second run, resumed by the same settings, sealed at the end."""
+"""Opens a run directory for one run alone, resumes it under the same settings, and seals it at the end."""
 
 import logging
 import secrets
@@ -34,9 +34,9 @@ def new_run_dir(run: Run, identity: str | None = None) -> Path:
     """
     if run.run_dir is not None:
         return Path(run.run_dir).expanduser().absolute()
-    runs, own = OUTPUTS / "runs" / run.name, (identity or secrets.token_hex(4))[-8:]
-    earlier = sorted(runs.glob(f"*-{own}"))
-    return earlier[0] if earlier else runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{own}"
+    runs, suffix = OUTPUTS / "runs" / run.name, (identity or secrets.token_hex(4))[-8:]
+    earlier = sorted(runs.glob(f"*-{suffix}"))
+    return earlier[0] if earlier else runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"
 
 
 @contextmanager
@@ -77,13 +77,13 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
             if run_log is not None:
                 run_log.say(logging.ERROR, "the run crashed", error)
             raise
-        full = RunError(f"run_dir={folder}: the disk is full; make room, then give the same command to go on")
+        full = RunError(f"run_dir={folder}: the disk is full; make room, then repeat the command with it to resume")
         _leave(folder, new, run_log, full)
         raise full from error
     finally:
         if run_log is not None:
             run_log.close()
-        (folder / ".lock").unlink(missing_ok=True)  # while it is held: who takes it next sees that it is gone
+        (folder / ".lock").unlink(missing_ok=True)  # before the release: the next one to lock it sees that it is gone
         lock.release()
 
 

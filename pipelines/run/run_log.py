@@ -1,4 +1,4 @@
-"""run.log: what a run says, and for those who look later what the command itself says at its end."""
+"""Writes run.log: the log of a run, and what the command itself says at its end."""
 
 import logging
 import os
@@ -25,9 +25,9 @@ class RunLog:
         self.say(logging.INFO, f"process {os.getpid()}, {' '.join(sys.argv)}")
 
     def say(self, level: int, text: str, error: Exception | None = None) -> None:
-        """Says something here alone: in the terminal the command says it, once."""
-        told = None if error is None else (type(error), error, error.__traceback__)
-        self._handler.handle(logging.LogRecord("pipelines", level, __file__, 0, text, None, told))
+        """Writes a line into this log alone: in the terminal the command says it, once."""
+        exc_info = None if error is None else (type(error), error, error.__traceback__)
+        self._handler.handle(logging.LogRecord("pipelines", level, __file__, 0, text, None, exc_info))
 
     def close(self) -> None:
         """Ends it."""

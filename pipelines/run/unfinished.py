@@ -1,4 +1,4 @@
-"""The run that an earlier window left unfinished, by its files: the same settings, a checkpoint, no manifest."""
+"""Finds the run that an earlier window left unfinished: the same settings, a checkpoint, no manifest."""
 
 import logging
 from collections.abc import Callable
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 def interrupted_run(run: Run, runs: Path, rows: Callable[[], str]) -> Path | None:
-    """The newest directory of runs/NAME in which a run of these settings can go on; None where a new one begins.
+    """The newest directory of runs/NAME from which a run of these settings can resume; None where a new one begins.
 
     One of other settings, or that a process works in, is passed over. So is one of other rows: nobody is there at
     night to decide, and a run on the rows as they are now is better than none.
 
     Args:
-        run: what is to go on.
+        run: the settings.
         runs: where the runs are.
         rows: gives the fingerprint of what the run would be trained on; asked where there is a candidate.
     """
@@ -32,8 +32,8 @@ def interrupted_run(run: Run, runs: Path, rows: Callable[[], str]) -> Path | Non
         if _rows_of(folder) in (None, rows()):
             return folder
         log.warning(
-            "the rows are not those that %s was begun with, so it is left and a run begins afresh; with its own rows "
-            "back in place, run_dir=%s goes on with it",
+            "the rows have changed since %s, so a run begins afresh; with the earlier rows back in place, run_dir=%s "
+            "resumes it",
             *(folder.name, folder),
         )
     return None

@@ -1,4 +1,4 @@
-"""Training inside a window of hours only: a run stops after a checkpoint when the window closes."""
+"""Trains inside a window of hours only: a run stops after a checkpoint when the window closes."""
 
 import time
 from collections.abc import Iterator
@@ -39,4 +39,4 @@ def within(window: str | None) -> Iterator[None]:
     except Interrupted as stop:
         if time.time() < end:
             raise
-        raise Paused(f"window={window} has closed: {stop}") from None
+        raise Paused(f"window={window} has closed: {stop.what}", resume=stop.resume) from None

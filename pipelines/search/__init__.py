@@ -1,1 +1,1 @@
-"""A search over runs: what is tried, who tries it, and what came of it. Only `pipelines.sweep` is run by a person."""
+"""A search over runs: its space, trials, workers, storage and report; run by `pipelines.sweep`."""

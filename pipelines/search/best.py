@@ -1,4 +1,4 @@
-"""The best adapter: evaluated and verified as the run says, copied out, with the command that makes it again."""
+"""Copies out the best adapter, evaluated and verified as the run says, with the command that makes it again."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
 
     Args:
         search: what was searched.
-        row: of the best trial; see `found.trials`.
+        row: of the best trial; see `trials.trials`.
         as_stage: as for `run_stages`.
 
     Returns:
@@ -49,8 +49,8 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
         RunError: the adapter is gone, or the copy is not what was copied.
     """
     out, number, changes = search.folder / "best", row["number"], search.changes(row["values"], cheap=False)
-    of = {"study": search.sweep.study, "trial": number, "run": fingerprint([changes, search.run])}
-    if (read_manifest(out) or {}).get("of") == of and not damaged_files(out):
+    identity = {"study": search.sweep.study, "trial": number, "run": fingerprint([changes, search.run])}
+    if (read_manifest(out) or {}).get("of") == identity and not damaged_files(out):
         return read_manifest(out)["best"]  # type: ignore[index]
     folder = search.trial_folder(number)
     if not (folder / "adapter").is_dir():
@@ -75,7 +75,7 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
         "evaluate": {k: v for k, v in report["evaluate"].items() if k != "samples"},
         "checks": [check["name"] for check in report["verify"]["checks"]],
     }
-    with atomic_directory(out, {"kind": "best", "version": 1, "of": of, "best": best}) as aside:
+    with atomic_directory(out, {"kind": "best", "version": 1, "of": identity, "best": best}) as aside:
         shutil.copytree(folder / "adapter", aside / "adapter")
         for name in COPIED:
             shutil.copy2(folder / name, aside / name)

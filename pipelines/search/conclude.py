@@ -1,4 +1,4 @@
-"""The end of a search: the best adapter verified and copied out, report.md, report.json and their plots."""
+"""Ends a search: the best adapter copied out, report.md, report.json and their plots written."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -38,8 +38,8 @@ def conclude(search: Search, study: Study, as_stage: Callable[[Any], Any]) -> di
         "trials": rows,
     }
     if best is not None:
-        found = copy_best(search, best, as_stage)
-        report["best"] = {"number": best["number"], "value": best["value"], "values": best["values"], **found}
+        copied = copy_best(search, best, as_stage)
+        report["best"] = {"number": best["number"], "value": best["value"], "values": best["values"], **copied}
     drawn = draw(report)
     for name, svg in drawn.items():
         write_text(search.folder / name, svg)

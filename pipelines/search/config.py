@@ -1,4 +1,4 @@
-"""The `sweep` key of a configuration: what is searched, how, by what it is judged, and when it is enough."""
+"""Decodes the `sweep` key of a configuration: the space, the sampler, the objective, the budget."""
 
 from typing import Annotated, Any, Literal, Self
 

@@ -1,4 +1,4 @@
-"""A search in the Prefect UI: each trial a flow run under the worker's, named by what it tries; the report a page."""
+"""Shows a search in the Prefect UI: each trial as a flow run named by its values, the report as a page."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ RUN = "flow_run"
 
 def as_flow(claimed: Claimed, values: space.Values, body: Callable[[], Outcome]) -> Outcome:
     """Runs a trial as a flow run of its own; one that does not run to its end ends under the name of how it did."""
-    optuna, number, found, ended = claimed.trial, claimed.trial.number, list[Outcome](), list[GraftlineError]()
+    optuna, number, outcomes, ended = claimed.trial, claimed.trial.number, list[Outcome](), list[GraftlineError]()
 
     @flow(name="trial", flow_run_name=f"trial {number}: {title(values)}"[:120], validate_parameters=False)
     def trial(number: int, values: dict[str, Any]) -> State[Any]:
@@ -44,11 +44,11 @@ def as_flow(claimed: Claimed, values: space.Values, body: Callable[[], Outcome])
         except TakenOver as error:
             ended.append(error)
             return Cancelled(name="Taken over", message=str(error))
-        found.append(outcome)
-        said = outcome.detail or f"{outcome.value:.6g}"
+        outcomes.append(outcome)
+        message = outcome.detail or f"{outcome.value:.6g}"
         if outcome.state == "failed":
-            return Failed(message=said)
-        return Completed(name=outcome.state.capitalize().replace("Complete", "Completed"), message=said)
+            return Failed(message=message)
+        return Completed(name=outcome.state.capitalize().replace("Complete", "Completed"), message=message)
 
     if (earlier := optuna.user_attrs.get(RUN)) is not None:
         bury(earlier)
@@ -57,14 +57,14 @@ def as_flow(claimed: Claimed, values: space.Values, body: Callable[[], Outcome])
         state = trial(number, values, return_state=True)
     if ended:
         raise ended[0]
-    if not found:
+    if not outcomes:
         state.result()  # raises what ended the trial
-    return found[0]
+    return outcomes[0]
 
 
 def bury(earlier: str) -> None:
     """Marks the flow run that a dead worker left running, and its tasks, as crashed; another server's is let be."""
-    said = Crashed(message="Its worker died; another flow run of this name goes on with the trial.")
+    message = Crashed(message="Its worker died; another flow run of this name goes on with the trial.")
     with get_client(sync_client=True) as client:
         try:
             run = client.read_flow_run(UUID(earlier))
@@ -72,10 +72,10 @@ def bury(earlier: str) -> None:
             return
         if run.state is None or run.state.is_final():
             return
-        client.set_flow_run_state(run.id, said)
+        client.set_flow_run_state(run.id, message)
         for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))):
             if task.state is None or not task.state.is_final():
-                client.set_task_run_state(task.id, said, force=True)
+                client.set_task_run_state(task.id, message, force=True)
 
 
 def title(values: space.Values) -> str:

@@ -1,4 +1,4 @@
-"""Who works at which trial: one row each, taken by one worker at a time, and taken over from a dead one.
+"""Leases each trial to one worker at a time, and lets another take it over from a dead one.
 
 A worker beats: it adds one to the row every few seconds. It is dead for certain if it ran on this machine and the
 kernel has freed its lock; of one on another machine it is assumed after `grace` seconds without a beat, by the clock of
@@ -34,7 +34,7 @@ _TABLE = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),  # of work
 )
 ADDING = -1
-"""The lease of those who add a trial to the study, which holds no trial."""
+"""The number of the lease under which a worker adds a trial to the study."""
 
 
 class TakenOver(RunError):
@@ -77,7 +77,7 @@ class Leases:
             self._lock_of(self._me).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Removes the locks of dead workers; for the end of a study, where nobody asks who lives any more."""
+        """Removes the locks of dead workers at the end of a study, where they are not needed any more."""
         for path in self._folder.glob("*.lock"):
             with suppress(Timeout), FileLock(path, timeout=0):
                 path.unlink(missing_ok=True)
@@ -86,8 +86,8 @@ class Leases:
         """All leases by the number of their trial."""
         wanted = sa.select(_TABLE.c.number, *(_TABLE.c[name] for name in Lease._fields))
         with self._engine.connect() as connection:
-            found = connection.execute(wanted.where(_TABLE.c.study == self._study)).all()
-        return {row[0]: Lease(*row[1:]) for row in found}
+            rows = connection.execute(wanted.where(_TABLE.c.study == self._study)).all()
+        return {row[0]: Lease(*row[1:]) for row in rows}
 
     def take(self, number: int, row: Lease | None) -> bool:
         """Takes a trial that was read as `row`; False where somebody works at it, or was faster."""

@@ -1,4 +1,4 @@
-"""The objective of a search: any number of report.json, known by name before there is a report."""
+"""Names the objective of a search: any number of report.json, known before there is a report."""
 
 from collections.abc import Iterator
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""The plots of a search, as SVG with fixed bytes: best so far, what matters, what was tried, how the trials learnt."""
+"""Plots a search: the best so far, importances, values tried, learning curves."""
 
 import math
 from collections.abc import Callable
@@ -31,8 +31,8 @@ def draw(report: dict[str, Any]) -> dict[str, str]:
     }
     return {
         name: svg(lambda axes, plot=plot: plot(axes, report), height=3.2)
-        for name, (plot, there) in wanted.items()
-        if there
+        for name, (plot, drawable) in wanted.items()
+        if drawable
     }
 
 
@@ -86,14 +86,14 @@ def parallel(axes: Axes, report: dict[str, Any]) -> None:
 def curves(axes: Axes, report: dict[str, Any]) -> None:
     """The validation loss of each trial over its steps; a pruned one ends in a cross."""
     chosen = report["best"]["number"] if report["best"] else None
-    said = set()
+    labelled = set()
     for row in (row for row in report["trials"] if row["curve"]):
         steps, losses = [int(step) for step in row["curve"]], [*row["curve"].values()]
         best = row["number"] == chosen
         kind = "best" if best else row["state"]
         colour = _BEST if best else COLOURS.get(row["state"], "#8c8c8c")
-        label = None if kind in said else kind
-        said.add(kind)
+        label = None if kind in labelled else kind
+        labelled.add(kind)
         axes.plot(
             steps,
             losses,

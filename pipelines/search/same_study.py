@@ -1,4 +1,4 @@
-"""What the trials of a study must have in common, so that their values compare: everything that is not searched."""
+"""Decides whether trials compare: all settings that are not searched must be equal in a study."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def settings_of(sweep: Sweep, shaping: dict[str, Any]) -> dict[str, str]:
 
 
 def check_settings(name: str, earlier: dict[str, str] | None, now: dict[str, str]) -> None:
-    """Refuses to go on with a study whose trials would not compare. Rows compare where both sides know theirs.
+    """Refuses to resume a study whose trials would not compare. Rows compare where both sides know theirs.
 
     Raises:
         ConfigError: naming the keys, with both values.

@@ -1,4 +1,4 @@
-"""A search as it was composed: the space, the run that is varied, and where it all goes."""
+"""Composes a search: the space, the run that is varied, and its folder."""
 
 import json
 import re
@@ -112,20 +112,20 @@ def by_key(given: dict[str, Any]) -> dict[str, Any]:
         >>> by_key({"optim.lr": {"kind": "float", "high": 1}, "seed": {}, "optim": {"lr": {"high": 2}}, "seed": None})
         {'optim.lr': {'kind': 'float', 'high': 2}}
     """
-    found: dict[str, Any] = {}
+    keys: dict[str, Any] = {}
     waiting = [*given.items()]  # what was written out comes before what lies deeper, which is what overrides say
     for path, node in waiting:
         if node is None:
-            found.pop(path, None)
+            keys.pop(path, None)
         elif not isinstance(node, dict):
-            found[path] = node
+            keys[path] = node
         else:
             inner = {key: f"{path}.{key}" for key, value in node.items() if key != "when" and _is_deeper(value, key)}
-            own = {key: value for key, value in node.items() if key not in inner}
-            if own or not inner:
-                found[path] = {**found.get(path, {}), **own}
+            settings = {key: value for key, value in node.items() if key not in inner}
+            if settings or not inner:
+                keys[path] = {**keys.get(path, {}), **settings}
             waiting += [(name, node[key]) for key, name in inner.items()]
-    return found
+    return keys
 
 
 def _is_deeper(value: Any, key: str) -> bool:
@@ -136,8 +136,8 @@ def _is_deeper(value: Any, key: str) -> bool:
 
 def lines(error: ConfigError) -> list[str]:
     """The problems that an error gathers."""
-    said = [line.strip() for line in str(error).splitlines()]
-    return said[1:] if len(said) > 1 and said[0].endswith(":") else said
+    messages = [line.strip() for line in str(error).splitlines()]
+    return messages[1:] if len(messages) > 1 and messages[0].endswith(":") else messages
 
 
 def gathered(problems: Sequence[str]) -> ConfigError:
@@ -160,8 +160,8 @@ def _problems(prefix: str, plain: dict[str, Any], record: type[BaseModel]) -> li
     try:
         record.model_validate_json(json.dumps(plain))
     except ValidationError as error:
-        said = [explain(detail, record) if detail["loc"] else f": {_plainly(detail)}" for detail in error.errors()]
-        deeper = [re.sub(r"(; ~|did you mean )", rf"\g<1>{prefix}.", line) for line in said]
+        messages = [explain(detail, record) if detail["loc"] else f": {_plainly(detail)}" for detail in error.errors()]
+        deeper = [re.sub(r"(; ~|did you mean )", rf"\g<1>{prefix}.", line) for line in messages]
         return [f"{prefix}{line}" if line.startswith(":") else f"{prefix}.{line}" for line in deeper]
     return []
 

@@ -1,4 +1,4 @@
-"""The space of a search: which keys are in play, what is drawn for each, and how it reads as an override."""
+"""Draws values from the space of a search, and writes them as overrides."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ Values = dict[str, Any]
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Values:
-    """What a trial tries; a key whose condition does not hold has no value. The same trial gives the same again."""
+    """What a trial tries; a key whose condition fails has no value. A trial always gives the same values."""
     values: Values = {}
     for key in ordered(space):
         if in_play(space[key], values):
@@ -58,14 +58,14 @@ def grid(space: Space) -> list[Values]:
         >>> [list(values.values()) for values in grid(space)]
         [[4, 0], [4, 1], [8, 0], [8, 1]]
     """
-    keys, found = ordered(space), dict[str, Values]()
+    keys, combinations = ordered(space), dict[str, Values]()
     for point in product(*(points(space[key]) for key in keys)):
         values: Values = {}
         for key, value in zip(keys, point, strict=True):
             if in_play(space[key], values):
                 values[key] = value
-        found.setdefault(json.dumps(values), values)
-    return [*found.values()]
+        combinations.setdefault(json.dumps(values), values)
+    return [*combinations.values()]
 
 
 def points(parameter: Parameter) -> list[Any]:
@@ -110,10 +110,10 @@ def encode(value: Any) -> Any:
 
 def _needed(key: str, space: Space) -> list[str]:
     """What must have a value before a key is in play, the outermost first."""
-    found: list[str] = []
+    needed: list[str] = []
     for other in space[key].when:
-        found += [name for name in (*_needed(other, space), other) if name not in found]
-    return found
+        needed += [name for name in (*_needed(other, space), other) if name not in needed]
+    return needed
 
 
 def _draw(trial: optuna.Trial, key: str, parameter: Parameter) -> Any:

@@ -1,4 +1,4 @@
-"""Where a study is kept: a file of SQLite, or a PostgreSQL that workers on several machines share."""
+"""Opens the storage of a study: a file of SQLite, or a PostgreSQL that several machines share."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Found = TypeVar("Found")
 FAILURES = (SQLAlchemyError, StorageInternalError)
 """What a storage that does not answer raises."""
 TRIES = 10
-"""Of making the tables, beside other workers that start at the same moment."""
+"""Attempts at creating the tables, beside other workers that start at the same moment."""
 
 
 class Storage:
@@ -65,7 +65,7 @@ class Storage:
                 cause = cause.__cause__
             reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
             raise RunError(
-                f"the study's storage {self.name} does not answer: {reason}; once it does, the same command goes on"
+                f"the study's storage {self.name} does not answer: {reason}; once it does, repeat the command to resume"
             ) from error
 
     def patiently(self, ask: Callable[[], Found]) -> Found:
@@ -93,13 +93,13 @@ class Storage:
         """
         if self._file is not None and self._stat() != self._identity:
             raise RunError(
-                f"the study's storage {self._file} is gone, or was replaced while the study ran; put it back, and the "
-                "same command goes on"
+                f"the study's storage {self._file} is gone, or was replaced while the study ran; put it back, then "
+                "repeat the command to resume"
             )
 
     def _stat(self) -> tuple[int, int] | None:
         try:
-            return (found := (self._file or Path()).stat()).st_dev, found.st_ino
+            return (status := (self._file or Path()).stat()).st_dev, status.st_ino
         except OSError:
             return None
 

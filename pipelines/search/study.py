@@ -1,4 +1,4 @@
-"""The study: which trials there are, which is next, and what came of each. Its total is met exactly.
+"""Hands out the trials of a study and records their outcomes; its number of trials is met exactly.
 
 Optuna keeps trials, values and curves; who works at what is kept by `Leases` beside them. A trial is added under a
 lease of its own, so that two workers do not both add the last one, and a trial whose worker died goes on under its own
@@ -24,7 +24,7 @@ from tasks.errors import ConfigError
 
 log = logging.getLogger(__name__)
 SETTINGS = "graftline"
-"""The study's attribute that holds what its trials depend on."""
+"""The study's attribute with the settings that its trials depend on."""
 
 
 class Claimed(NamedTuple):
@@ -63,7 +63,7 @@ class Study:
             )
             earlier = self.optuna.user_attrs.get(SETTINGS)
             if earlier is None and self.trials():
-                raise ConfigError(f"the study {sweep.study} holds trials of another tool; give another sweep.study=...")
+                raise ConfigError(f"the study {sweep.study} has trials of another tool; give another sweep.study=...")
             check_settings(sweep.study, earlier, settings)
             self.optuna.set_user_attr(SETTINGS, {**(earlier or {}), **settings})
         self.optuna.pruner = make_pruner(sweep)  # Optuna stores none, and prunes by the median unless told
@@ -111,7 +111,7 @@ class Study:
             self.leases.give_back(number)
 
     def tell(self, claimed: Claimed, value: float | None, state: TrialState) -> None:
-        """Records what came of a trial."""
+        """Records the outcome of a trial."""
         self.storage.patiently(
             lambda: self.optuna.tell(claimed.trial.number, value, state=state, skip_if_finished=True)
         )

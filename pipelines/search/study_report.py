@@ -1,4 +1,4 @@
-"""report.md of a search: the best, the trials in a table, and the plots."""
+"""Writes report.md of a search: the best adapter, the plots, the trials in a table."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""One trial: a run of its own directory, watched by the pruner, and what came of it."""
+"""Runs one trial in a directory of its own, watched by the pruner, and judges its outcome."""
 
 import logging
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 
 
 class Outcome(Record):
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
         state: `complete`; `pruned`, by its validation loss; `infeasible`, since its settings cannot be run; `failed`.
@@ -99,8 +99,8 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
         run = compose_variant(search.changes({}), [*space.overrides(values), *placed])
         if claimed.resumed or run.plan.probe or (asked := would_fit(run)).fits:
             return run
-        held, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
-        return Outcome(state="infeasible", detail=f"the run would need {held:.3g} GB, the budget is {budget:.3g} GB")
+        need, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
+        return Outcome(state="infeasible", detail=f"the run would need {need:.3g} GB, the budget is {budget:.3g} GB")
 
     return _settled(search, study, number, ask)
 
@@ -143,7 +143,7 @@ def run_trial(
 
 
 def _settled(search: Search, study: Study, number: int, work: Callable[[], Found]) -> Found | Outcome:
-    """What `work` gives; where it raises what is this trial's alone, what came of the trial."""
+    """The result of `work`, or the outcome of the trial where the error is this trial's alone."""
     try:
         return work()
     except (Interrupted, TakenOver):
@@ -174,7 +174,7 @@ STATES = {
 
 
 def record(study: Study, claimed: Claimed, outcome: Outcome) -> None:
-    """Tells the study what came of a trial."""
+    """Records the outcome of a trial in the study."""
     trial = claimed.trial
     study.storage.patiently(lambda: trial.set_user_attr("outcome", outcome.model_dump(mode="json")))
     study.tell(claimed, outcome.value, STATES[outcome.state])

@@ -1,4 +1,4 @@
-"""What a search has found so far: its trials in order, the best of them, and what mattered, as plain values."""
+"""Reads the trials of a study as plain values: in order, the best of them, the importances."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""A worker: takes trials in turn until none is left anywhere, then says what was found."""
+"""Works at a search: takes trials in turn until none is left anywhere, then writes the report."""
 
 import gc
 import logging
@@ -53,29 +53,28 @@ def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainl
     sweep = search.sweep
     settings = {**settings_of(sweep, shaping(search.run)), **rows_of(search)}
     study = Study(sweep, settings, storage, search.folder)
-    said = False
+    announced, resume = False, f"to resume the study {sweep.study}, repeat the command"
     try:
         with storage.answering(), study.leases.working():
             with shared_base(), _quick_collections():
                 while not study.complete():
                     if _turn(search, study, as_stage, around):
-                        said = False
+                        announced = False
                         continue
-                    if not said:
+                    if not announced:
                         log.info("waiting for the workers at the last trials")
-                        said = True
+                        announced = True
                     time.sleep(POLL)
             study.leases.clear()
             return conclude(search, study, as_stage)
     except Interrupted as stopped:
-        where = str(stopped).partition("; the same with")[0]  # which names the directory of a trial
-        raise type(stopped)(f"{where}; the same command goes on with the study {sweep.study}", stopped.signum) from None
+        raise type(stopped)(stopped.what, stopped.signum, resume) from None
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; the same command goes on with the study {sweep.study}", 2) from None
+        raise Interrupted("stopped", 2, resume) from None
 
 
 def _turn(search: Search, study: Study, as_stage: Callable[[Any], Any], around: Around) -> bool:
-    """Runs one trial while it holds the GPU; False where there is none for this worker."""
+    """Runs one trial with the GPU to itself; False where there is none for this worker."""
     with gpu_lock(search.run.gpu_lock, search.folder):
         require_open(search.run.window)  # before a trial is begun that could not train
         claimed = study.next()
@@ -86,12 +85,12 @@ def _turn(search: Search, study: Study, as_stage: Callable[[Any], Any], around: 
                 values = _drawn(search, claimed)
                 number = claimed.trial.number
                 log.info("%s trial %d: %s", _verb(claimed), number, " ".join(space.overrides(values)))
-                found = prepare(search, study, claimed, values)
+                prepared = prepare(search, study, claimed, values)
                 outcome = (
-                    found
-                    if isinstance(found, Outcome)
+                    prepared
+                    if isinstance(prepared, Outcome)
                     else around(
-                        claimed, values, lambda: run_trial(search, study, claimed, beat, found, values, as_stage)
+                        claimed, values, lambda: run_trial(search, study, claimed, beat, prepared, values, as_stage)
                     )
                 )
                 beat.check()

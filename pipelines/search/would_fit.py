@@ -1,4 +1,4 @@
-"""Whether a run would fit, asked before it is run: by the sweep for each trial, by the plan for the longest row."""
+"""Predicts whether a run would fit its memory budget, before it is run."""
 
 from cachetools import LRUCache
 from pydantic import Field
@@ -24,7 +24,7 @@ from tasks.tokenize import tokens_of
 
 _KNOWN = LRUCache[str, Demand](maxsize=32)
 _STAGES = LRUCache[str, tuple[int, Stages]](maxsize=1024)
-"""What was asked before: a sweep asks the same again and again."""
+"""Answers to earlier questions: a sweep asks the same ones again and again."""
 
 
 class Fits(Record):

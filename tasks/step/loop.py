@@ -108,8 +108,10 @@ class Fit:
                     self._stop(stop.signum)
         except BaseException as error:
             if isinstance(error, Exception) and is_disk_full(error, self._out):
-                said = f"{self._out}: the disk is full at step {self._doing}; make room, and the same with run_dir="
-                raise RunError(f"{said}{self._out} goes on from the last checkpoint") from error
+                raise RunError(
+                    f"{self._out}: the disk is full at step {self._doing}; make room, then repeat the command with "
+                    f"run_dir={self._out} to resume from the last checkpoint"
+                ) from error
             error.add_note(f"training step {self._doing} of {self._recipe.steps}")
             raise
         if self._recipe.train.final == "best":
@@ -183,8 +185,8 @@ class Fit:
         """Saves where it is, due or not, and says so."""
         if self._read() and self._saved != self.step:
             self._save(scheduled=False)
-        said = f"stopped after step {self.step} of {self._recipe.steps}; the same with run_dir={self._out} goes on"
-        raise Interrupted(said, signum)
+        message = f"stopped after step {self.step} of {self._recipe.steps}, checkpoint saved"
+        raise Interrupted(message, signum, f"to resume, repeat the command with run_dir={self._out}")
 
     def _go_back(self) -> Literal[False]:
         """Takes up the last good state at a lower rate.

@@ -70,7 +70,9 @@ def test_a_disk_that_fills_up_costs_no_more_than_since_the_last_checkpoint(
     with small_disk(tmp_path / "disk", 4096) as disk:
         with monkeypatch.context() as patch:
             patch.setitem(SINKS, "console", Filling)
-            with pytest.raises(RunError, match=r"run: the disk is full at step \d; make room, .* goes on") as caught:
+            with pytest.raises(
+                RunError, match=r"run: the disk is full at step \d; make room, .* to resume from"
+            ) as caught:
                 train_in(disk / "run", token_cache, source, LONG, ("console", "jsonl"))
         assert "\n" not in str(caught.value)
         found = newest_checkpoint(disk / "run" / "checkpoints")

@@ -7,7 +7,7 @@ import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 
-from pipelines.orchestrate.as_task import as_state, as_task, concluded
+from pipelines.orchestrate.as_task import as_state, as_task, run_body
 from pipelines.orchestrate.outcome import Outcome
 from tasks.errors import Interrupted, Paused, Pruned, RunError
 
@@ -28,13 +28,13 @@ def test_what_ended_a_flow_is_kept_and_a_stop_is_a_state() -> None:
     seen: list[Outcome] = []
 
     def ended_by(error: Exception | None) -> Any:
-        def body(came_to: Outcome) -> str:
-            seen.append(came_to)
+        def body(outcome: Outcome) -> str:
+            seen.append(outcome)
             if error is not None:
                 raise error
             return "report"
 
-        return concluded(body)
+        return run_body(body)
 
     assert ended_by(None) == "report"
     stopped = Interrupted("stopped after step 3", 15)
@@ -42,7 +42,7 @@ def test_what_ended_a_flow_is_kept_and_a_stop_is_a_state() -> None:
     mistake = RunError("step 3: the loss is nan")
     with pytest.raises(RunError, match="the loss is nan"):
         ended_by(mistake)
-    assert [came_to.error for came_to in seen] == [None, stopped, mistake]
+    assert [outcome.error for outcome in seen] == [None, stopped, mistake]
 
 
 @pytest.mark.flow

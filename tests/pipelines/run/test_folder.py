@@ -49,7 +49,7 @@ def test_what_cannot_be_written_is_one_line(path: str, words: str, tmp_path: Pat
 @pytest.mark.parametrize("folder", [CONF, CONF.parent])
 def test_a_folder_of_other_things_is_no_run_directory(folder: Path) -> None:
     before = (CONF / "config.yaml").read_bytes()
-    with pytest.raises(RunError, match=r"run_dir=/.* holds \S+, .* more, and no run; give a new folder"):
+    with pytest.raises(RunError, match=r"run_dir=/.* has \S+, .* more, but no run; name a new folder"):
         check_folder(folder)
     assert (CONF / "config.yaml").read_bytes() == before
 
@@ -60,7 +60,7 @@ def test_what_a_run_or_a_plan_left_is(tmp_path: Path) -> None:
             (tmp_path / name).touch()
         check_folder(tmp_path)
     (tmp_path / "run.log").unlink()
-    with pytest.raises(RunError, match=r"holds notes\.txt, and no run"):
+    with pytest.raises(RunError, match=r"has notes\.txt, but no run"):
         check_folder(tmp_path)
 
 

@@ -64,8 +64,8 @@ def test_one_of_other_rows_is_passed_over_and_said_once(
     assert interrupted_run(run, tmp_path, lambda: "yesterday's") == folder
     assert interrupted_run(run, tmp_path, _rows) is None
     (said,) = caplog.messages
-    assert said.startswith("the rows are not those that 20261121-220000-aaaa was begun with, so it is left and a run")
-    assert said.endswith(f"run_dir={folder} goes on with it")
+    assert said.startswith("the rows have changed since 20261121-220000-aaaa, so a run begins afresh")
+    assert said.endswith(f"run_dir={folder} resumes it")
     caplog.clear()
     fresh = _left(tmp_path, run, "20261122-220000-aaaa")  # of the night after
     manifest["origin"]["data"] = _rows()

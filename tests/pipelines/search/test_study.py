@@ -122,7 +122,7 @@ def test_a_study_of_another_tool_is_left_alone(tmp_path: Path) -> None:
 
     study = optuna.create_study(study_name="test", storage=f"sqlite:///{tmp_path / 'study.db'}")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-    with pytest.raises(ConfigError, match="holds trials of another tool"):
+    with pytest.raises(ConfigError, match="has trials of another tool"):
         study_of(search_in(tmp_path))
 
 

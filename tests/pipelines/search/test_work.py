@@ -130,7 +130,7 @@ def test_a_signal_between_trials_is_one_line(tmp_path: Path, monkeypatch: pytest
         return False
 
     monkeypatch.setattr(module, "_turn", pressed)
-    with pytest.raises(Interrupted, match="the same command goes on with the study test") as caught:
+    with pytest.raises(Interrupted, match="to resume the study test, repeat the command") as caught:
         work(search_in(tmp_path), lambda stage: stage)
     assert caught.value.signum == signal.SIGINT
 
@@ -220,12 +220,10 @@ def test_night_after_night_it_goes_on_to_its_total(tmp_path: Path, monkeypatch: 
             except Paused as paused:
                 said.append(str(paused))
                 ahead = 7200.0
-                with pytest.raises(
-                    Paused, match=r"^it is .* outside window=.*; the same command goes on with the study"
-                ):
+                with pytest.raises(Paused, match=r"^it is .* outside window=.*; to resume the study"):
                     work(search, lambda stage: stage.fn)
     assert len(said) == 3
-    assert all(line.endswith("; the same command goes on with the study test") for line in said)
+    assert all(line.endswith("; to resume the study test, repeat the command") for line in said)
     assert all("has closed: stopped after step" in line for line in said)
     work(search_in(tmp_path / "day", *short, *total), lambda stage: stage.fn)
     nights, day = (_told(tmp_path / name, *short, *total) for name in ("nights", "day"))
