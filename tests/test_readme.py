@@ -77,3 +77,18 @@ def test_the_tree_is_the_tree() -> None:
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_every_file_of_the_reading_list_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tasks|pipelines|conf|tests)/[\w/.]+\.\w+)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_every_variable_of_ours_is_in_the_table() -> None:
+    sources = [path.read_text(encoding="utf-8") for part in PARTS for path in (ROOT / part).rglob("*.py")]
+    table = README.partition("## Environment\n")[2].partition("\n## ")[0]
+    read = {name for text in sources for name in re.findall(r"\bGRAFTLINE_[A-Z_]+", text)}
+    assert read
+    assert {name for name in read if f"| `{name}` |" not in table} == set()
