@@ -5,6 +5,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def one_line(text: object, most: int = 200) -> str:
+    r"""Text of a file for a message: on one line, of bounded length, its control and invisible characters escaped.
+
+    Example:
+        >>> one_line("a\nb\x1b[2J")
+        'a\\nb\\x1b[2J'
+    """
+    said = str(text)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said[:most])
+    return shown + "..." * (len(said) > most)
+
+
 class GraftlineError(Exception):
     """A user's mistake or a bad result; the command prints its text as one line and exits 1."""
 

@@ -25,6 +25,7 @@ from tasks.lora.attach import adapted_layers, attach
 from tasks.memory import GB, Memory
 from tasks.model import Model
 from tasks.model.base import Base, load_base
+from tasks.model.context_limits import limits_of
 from tasks.model.family import model_type
 from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
@@ -121,7 +122,9 @@ def plan(
     held_out = HeldOut(cache, evaluate)  # that there are none is said before the training, not after it
     rows = cache.split("train")
     base = load_base(model)
-    check_rows(cache, base.config)
+    limits = limits_of(base.model, base.config)
+    check_rows(cache, limits.vocabulary, limits.positions)
+    held_out.check_positions(evaluate.max_new_tokens, limits.table)
     held: Any = tree_flatten(base.model.parameters())
     base_bytes = sum(array.nbytes for _, array in held)
     rule, memory = recipe.rule, recipe.memory

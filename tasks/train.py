@@ -24,6 +24,7 @@ from tasks.errors import GraftlineError
 from tasks.memory import limits
 from tasks.model import Model
 from tasks.model.base import load_base, tokenizer_fingerprint
+from tasks.model.context_limits import limits_of
 from tasks.model.dense import dense_base
 from tasks.model.family import largest_projection
 from tasks.sink import SINKS, MakeSink, Sink, SinkName, StepMetrics
@@ -114,7 +115,8 @@ def train(
         RunError: the loss or the gradient is not finite, or a checkpoint is of other settings.
         Interrupted: a signal came; a checkpoint was written first.
     """
-    base = load_base(model).model
+    loaded = load_base(model)
+    base, longest = loaded.model, limits_of(loaded.model, loaded.config).positions
     load_adapter(Path(start.path), base, rule=recipe.rule)
     rows, valid = cache.split("train"), cache.split("valid") if "valid" in cache.splits else None
     with limits(recipe.memory):
@@ -135,7 +137,7 @@ def train(
             finally:
                 for sink in opened:
                     sink.close()
-        probe = record_probe(base, first_tokens(valid or rows, probe_tokens))
+        probe = record_probe(base, first_tokens(valid or rows, min(probe_tokens, longest)))
         adapter = save_adapter(
             out / "adapter", base, rule=recipe.rule, source=model, step=step, seed=recipe.seed, probe=probe
         )

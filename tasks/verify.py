@@ -7,14 +7,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import Adapter
-from tasks.artifact import Record, write_json
+from tasks.artifact import MANIFEST, Record, write_json
 from tasks.check import CHECKS, Finding, Subject
+from tasks.check.subject import LONGEST
 from tasks.errors import GraftlineError
 from tasks.model import Model
 from tasks.model.base import shared_base
 from tasks.settings import Check, Verify
 
 log = logging.getLogger(__name__)
+NOT_RUN = "not run: its files are damaged"
 
 
 class CheckResult(Record):
@@ -44,19 +46,23 @@ class Verdict(Record):
 def verify(adapter: Adapter | Path, model: Model, settings: Verify, out: Path | None = None) -> Verdict:
     """Runs every check and gives the verdict; a check that cannot load the adapter fails with the loader's words.
 
+    The files' bytes are checked first: on damaged ones nothing else is run.
+
     Args:
         adapter: the adapter, or its directory.
         model: where its base is.
         settings: which checks.
         out: the file to write, verdict.json; None writes nothing.
     """
-    subject = Subject(Path(adapter.path) if isinstance(adapter, Adapter) else adapter, model)
-    results = []
+    folder = Path(adapter.path) if isinstance(adapter, Adapter) else adapter
+    subject = Subject(folder, model, longest=max(LONGEST, settings.probe_tokens))
+    found: dict[Check, Finding] = {}
     with shared_base():  # one of the checks loads the base again, and would hold it twice
-        for name in settings.checks:
-            finding = _run(name, subject)
-            results.append(CheckResult(name=name, passed=finding.passed, detail=finding.detail))
-            log.log(logging.INFO if finding.passed else logging.ERROR, "%s: %s", name, finding.detail)
+        for name in sorted(settings.checks, key=lambda check: check != "files"):
+            damaged = "files" in found and not found["files"].passed and (folder / MANIFEST).exists()
+            found[name] = Finding(False, NOT_RUN) if damaged else _run(name, subject)
+            log.log(logging.INFO if found[name].passed else logging.ERROR, "%s: %s", name, found[name].detail)
+    results = [CheckResult(name=name, passed=found[name].passed, detail=found[name].detail) for name in settings.checks]
     verdict = Verdict(passed=all(result.passed for result in results), checks=tuple(results))
     if out is not None:
         write_json(out, verdict.model_dump(mode="json"))

@@ -1,13 +1,15 @@
 import json
 
 import mlx.core as mx
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tasks.artifact import file_digest
 from tasks.check import CHECKS
 from tasks.model import Model
 from tasks.settings import Check, Verify
-from tasks.verify import CheckResult, Verdict, verify
+from tasks.verify import NOT_RUN, CheckResult, Verdict, verify
 from tests.adapter.damage import DAMAGE, Q, read, rewrite
 from tests.tiny import write_model
 
@@ -41,13 +43,23 @@ def test_a_good_adapter_passes_every_check(name, trained):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_one_fails_in_the_loader_s_words(damage, damaged, trained):
-    harm, words = DAMAGE[damage]
+def test_nothing_is_run_on_damaged_files(damage, damaged, trained, monkeypatch):
+    harm, _ = DAMAGE[damage]
     harm(damaged)
+    monkeypatch.setattr("tasks.check.subject.load_base", lambda *_: pytest.fail("loaded"))
+    verdict = verify.fn(damaged, trained()[1], ALL)
+    assert failed(verdict) == set(CHECKS)
+    assert {check.detail for check in verdict.checks if check.name != "files"} == {NOT_RUN}
+    assert "other bytes than when it was saved" in verdict.failures()
+
+
+def test_without_a_manifest_the_others_fail_in_the_loader_s_words(damaged, trained):
+    harm, words = DAMAGE["a wrong shape"]
+    harm(damaged)
+    (damaged / "manifest.json").unlink()
     verdict = verify.fn(damaged, trained()[1], ALL)
     assert failed(verdict) == set(CHECKS)
     assert all(words in check.detail for check in verdict.checks if check.name in LOADING)
-    assert words in verdict.failures()
 
 
 def _another_order(adapter):
@@ -60,22 +72,20 @@ def _strength(adapter):
     (adapter / "adapter_config.json").write_text(json.dumps(config))
 
 
-def _resealed(adapter):
-    """Another value, and every digest made to fit: only what the model says gives it away."""
-    rewrite(adapter, change=lambda t: t.update({f"{Q}.lora_b": t[f"{Q}.lora_b"] + 0.1}))
+def _reseal(adapter):
+    """Makes every digest fit: only what the model says gives it away."""
     manifest = json.loads((adapter / "manifest.json").read_text())
-    manifest["files"]["adapters.safetensors"] = file_digest(adapter / "adapters.safetensors")
+    files = [path for path in adapter.iterdir() if path.name != "manifest.json"]
+    manifest["files"] = {path.name: file_digest(path) for path in files}
     del manifest["tensors"]
     (adapter / "manifest.json").write_text(json.dumps(manifest))
 
 
 ONE_CHECK_SEES_IT = {
-    "no manifest": (lambda a: (a / "manifest.json").unlink(), {"files"}),
-    "no probe": (lambda a: (a / "probe.safetensors").unlink(), {"files", "reload_logits"}),
-    "a torn probe": (lambda a: (a / "probe.safetensors").write_bytes(b"torn"), LOADING | {"files"}),
-    "no base.json": (lambda a: (a / "base.json").unlink(), {"files", "frozen_base"}),
-    "another strength": (_strength, {"files", "reload_logits"}),
-    "another order": (_another_order, {"files", "resave_bytes"}),
+    "no probe": (lambda a: (a / "probe.safetensors").unlink(), {"reload_logits"}),
+    "no base.json": (lambda a: (a / "base.json").unlink(), {"frozen_base"}),
+    "another strength": (_strength, {"reload_logits"}),
+    "another order": (_another_order, {"resave_bytes"}),
 }
 
 
@@ -83,15 +93,50 @@ ONE_CHECK_SEES_IT = {
 def test_the_check_that_should_see_a_damage_does(damage, damaged, trained):
     harm, seen_by = ONE_CHECK_SEES_IT[damage]
     harm(damaged)
+    _reseal(damaged)
+    assert failed(verify.fn(damaged, trained()[1], ALL)) == seen_by
+
+
+def test_without_a_manifest_the_files_alone_fail(damaged, trained):
+    (damaged / "manifest.json").unlink()
+    assert failed(verify.fn(damaged, trained()[1], ALL)) == {"files"}
+
+
+def test_a_torn_probe_fails_what_runs_its_tokens(damaged, trained):
+    (damaged / "probe.safetensors").write_bytes(b"torn")
+    _reseal(damaged)
     found = failed(verify.fn(damaged, trained()[1], ALL))
-    if damage == "a torn probe":
-        assert {"files", "reload_logits", "mlx_lm_logits"} <= found <= seen_by
-    else:
-        assert found == seen_by
+    assert {"reload_logits", "mlx_lm_logits"} <= found <= LOADING
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tokens": 2**31 - 1}, "it holds token id 2147483647, the model's end at 319"),
+        ({"tokens": -(10**6)}, "it holds token id -1000000, the model's end at 319"),
+        ({"tokens": 320}, "it holds token id 320"),
+        ({"length": 600}, "it has 600 tokens, the model takes 512"),
+        ({"dtype": np.int64}, "its tokens are I64"),
+        ({"shape": (2, 24)}, "its tokens are I32 (2, 24)"),
+        ({"length": 0}, "it has 0 tokens"),
+    ],
+)
+def test_a_probe_that_the_model_cannot_run_is_never_run(change, said, damaged, trained):
+    tensors = load_file(damaged / "probe.safetensors")
+    length = change.get("length", 48)
+    tokens = np.full(length, change.get("tokens", 1), change.get("dtype", np.int32)).reshape(change.get("shape", -1))
+    logits = np.zeros((length, tensors["logits"].shape[1]), np.float32)
+    save_file({"tokens": tokens, "logits": logits, "logsumexp": logits[:, 0].copy()}, damaged / "probe.safetensors")
+    _reseal(damaged)
+    verdict = verify.fn(damaged, trained()[1], ALL)
+    details = {check.name: check.detail for check in verdict.checks if not check.passed}
+    assert {"reload_logits", "mlx_lm_logits", "adjoint", "checkpoint_gradients"} == set(details)
+    assert all(said in detail for detail in details.values())
 
 
 def test_a_value_that_was_changed_and_sealed_again_is_seen_by_its_logits(damaged, trained):
-    _resealed(damaged)
+    rewrite(damaged, change=lambda t: t.update({f"{Q}.lora_b": t[f"{Q}.lora_b"] + 0.1}))
+    _reseal(damaged)
     assert "reload_logits" in failed(verify.fn(damaged, trained()[1], ALL)) <= {"reload_logits", "resave_bytes"}
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.config import Run, compose
+from pipelines.config import Run, compose, compose_on, parse_override
 from pipelines.config.form import check_overrides
 from pipelines.config.override import override
-from tasks.artifact import read_manifest
-from tasks.errors import ConfigError
+from tasks.adapter.adapter_manifest import read_adapter_manifest
+from tasks.errors import AdapterError, ConfigError, ModelError, one_line
+from tasks.model import Model
+from tasks.model.base import in_hub_cache, local_folder
 
 FILES = ("adapter_config.json", "adapters.safetensors")
 """What every adapter directory holds, ours and mlx-lm's."""
@@ -34,19 +36,57 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
         inside = folder / "adapter"
         hint = f"did you mean adapter={inside}?" if inside.is_dir() else "is it an adapter's directory?"
         raise ConfigError(f"adapter={given[0]}: it holds no {' and no '.join(missing)}; {hint}")
-    base = (read_manifest(folder) or {}).get("model")
-    if base is None and not any(o.startswith("model") for o in rest):
+    base = _base_of(folder)
+    named = {parse_override(o).key_or_group.lstrip("+") for o in rest if "=" in o}
+    if base is None and not any(name.startswith("model") for name in named):
         raise ConfigError(f"adapter={given[0]}: it has no manifest.json that names its base; say model.path=...")
-    keys = [override(f"model.{key}", value) for key, value in (base or {}).items()]
     if held_out:
         source = next((o.partition("=")[2] for o in rest if o.startswith(("data.test=", "data.valid="))), None)
         if source is None:
-            compose([*keys, "data.train=none", *rest])  # a misspelt key is said first
+            compose(["data.train=none", *rest])  # a misspelt key is said first
             raise ConfigError("say what to evaluate on: data.valid=FILE")
-        keys += [f"data.train={source}", "data.valid_share=0", "data.strict=false"]
+        rows = [f"data.train={source}", "data.valid_share=0", "data.strict=false"]
     else:
-        keys += ["data.train=none"]
-    return folder, compose([*keys, *rest])
+        rows = ["data.train=none"]
+    run = compose_on([*rows, *rest], "model", {} if base is None else base.model_dump(mode="json"))
+    if base is not None and "model" not in named:
+        run = run.model_copy(update={"model": _unasked(run.model, base, "model.path" in named)})
+    return folder, run
+
+
+def _base_of(folder: Path) -> Model | None:
+    """The base that an adapter's manifest names: data, however it is written."""
+    try:
+        manifest = read_adapter_manifest(folder)
+    except AdapterError as error:
+        raise ConfigError(str(error)) from error
+    return None if manifest is None else manifest.model
+
+
+def _unasked(model: Model, base: Model, typed: bool) -> Model:
+    """The base of a command, of which a manifest alone fetches nothing from a hub.
+
+    Args:
+        model: as the command would load it.
+        base: as the manifest names it.
+        typed: whether model.path was typed; the manifest's revision is that of its own hub id alone.
+
+    Raises:
+        ConfigError: the manifest names a hub id whose files are not on this machine.
+    """
+    if typed and model.path != base.path and model.revision == base.revision:
+        return model.model_copy(update={"revision": None})
+    try:
+        is_hub = local_folder(model) is None
+    except ModelError:
+        return model  # said where it is loaded
+    if is_hub and not typed and not in_hub_cache(model):
+        at = "" if model.revision is None else f" at revision {one_line(model.revision)!r}"
+        raise ConfigError(
+            f"the adapter's manifest names {one_line(model.path)!r} of the hub{at} as its base, which is not on this "
+            f"machine; to fetch it say {override('model.path', model.path)}"
+        )
+    return model
 
 
 def with_form(adapter: str, rows: str | None, overrides: Sequence[str]) -> tuple[Path, Run]:

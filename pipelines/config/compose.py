@@ -6,7 +6,7 @@ heavy is imported and before anything is written.
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +48,28 @@ def compose(overrides: Sequence[str] = ()) -> Run:
     if problem := blas_problem():
         raise ConfigError(problem)
     return decode(compose_plain(overrides))
+
+
+def compose_on(overrides: Sequence[str], key: str, values: Mapping[str, Any]) -> Run:
+    """What `compose` gives, with values of a file beneath what is typed: they are data, and no resolver sees them.
+
+    Args:
+        overrides: as for `compose`; one of `KEY.name=...` wins over `values[name]`, one of `KEY=...` over all of them.
+        key: a top-level key, such as `model`.
+        values: of that key.
+
+    Raises:
+        ConfigError: as `compose`.
+
+    Example:
+        >>> compose_on(["data.train=x"], "model", {"path": "${oc.env:HOME}"}).model.path
+        '${oc.env:HOME}'
+    """
+    plain = compose_plain(overrides)
+    typed = {parse_override(o).key_or_group.lstrip("+") for o in overrides}
+    if key not in typed:
+        plain[key] = {**plain[key], **{name: v for name, v in values.items() if f"{key}.{name}" not in typed}}
+    return decode(plain)
 
 
 def compose_variant(overrides: Sequence[str], values: Sequence[str]) -> Run:

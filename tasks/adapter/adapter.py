@@ -7,26 +7,26 @@ probe.safetensors       fixed tokens and their logits at the end of training (ta
 manifest.json           the rule, the step, a digest of each tensor and file; written last
 """
 
-import hashlib
-import json
+from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from safetensors.numpy import save
 
+from tasks.adapter.adapter_config import CONFIG, WEIGHTS, read_config
+from tasks.adapter.adapter_manifest import read_adapter_manifest
+from tasks.adapter.adapter_tensors import tensor_digest, tensor_info
+from tasks.adapter.base_record import BASE
 from tasks.adapter.checksums import base_checksums
 from tasks.adapter.probe import PROBE_FILE, Probe
-from tasks.artifact import Record, atomic_directory, file_digest, read_manifest, write_json
-from tasks.errors import AdapterError
-from tasks.lora import RULES, Rule
+from tasks.artifact import Record, atomic_directory, file_digest, write_json
+from tasks.lora import Rule
 from tasks.lora.attach import adapted_layers, adapter_parameters
 from tasks.model import Model
 from tasks.model.family import blocks, model_type
-
-WEIGHTS, CONFIG, BASE = "adapters.safetensors", "adapter_config.json", "base.json"
 
 
 class Adapter(Record):
@@ -98,15 +98,15 @@ def read_adapter(path: Path) -> Adapter:
     """What an adapter directory says of itself, its weights not loaded.
 
     Raises:
-        AdapterError: no such directory, or one without the two files of mlx-lm's layout.
+        AdapterError: no such directory, one without the two files of mlx-lm's layout, or one of which a file says
+            something else than such a file does.
     """
-    config = read_config(path)
-    tensors = read_tensors(path)
+    config, tensors, manifest = read_config(path), tensor_info(path), read_adapter_manifest(path)
     return Adapter(
         path=str(path),
         sha256=file_digest(path / WEIGHTS),
-        step=(read_manifest(path) or {}).get("step", 0),
-        parameters=sum(array.size for array in tensors.values()),
+        step=0 if manifest is None else manifest.step,
+        parameters=sum(prod(info.shape) for info in tensors.values()),
         modules=len({name.rpartition(".")[0] for name in tensors}),
         rank=int(config.parameters.get("rank", 0)),
         scale=float(config.parameters.get("scale", 1)),
@@ -127,60 +127,3 @@ def _mlx_lm_config(model: nn.Module, rule: Rule, source: Model) -> dict[str, Any
 def base_fingerprint(path: Path) -> str:
     """What identifies the base that an adapter of ours was trained on: every parameter's name, shape and content."""
     return file_digest(path / BASE)[:16]
-
-
-class Config(NamedTuple):
-    """What adapter_config.json says.
-
-    Attributes:
-        rule: what attaches it, to every projection of every block.
-        parameters: `lora_parameters` as they stand there.
-        last_blocks: the number of blocks at the end of the model that it is for; mlx-lm takes 0 or less for all.
-    """
-
-    rule: Rule
-    parameters: dict[str, Any]
-    last_blocks: int
-
-
-def read_config(path: Path) -> Config:
-    """adapter_config.json, in the hands of the rule whose layer it is of.
-
-    Raises:
-        AdapterError: no such directory, or one without such a file.
-    """
-    if not path.is_dir():
-        raise AdapterError(f"adapter at {path}: there is no such directory")
-    if missing := [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]:
-        raise AdapterError(f"adapter at {path}: it holds no {' and no '.join(missing)}; is it an adapter's directory?")
-    layers = {kind.fine_tune_type: kind for kind in reversed(RULES.values())}
-    try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        if (layer := config.get("fine_tune_type", "lora")) not in layers:
-            read = ", ".join(map(repr, layers))
-            raise AdapterError(f"adapter at {path}: fine_tune_type is {layer!r}; only {read} is read")
-        parameters = dict(config["lora_parameters"])
-        return Config(layers[layer].read(parameters), parameters, int(config["num_layers"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AdapterError(f"adapter at {path}: {CONFIG} cannot be read: {error}") from error
-
-
-def read_tensors(path: Path) -> dict[str, mx.array]:
-    """The parameters by name, sorted.
-
-    Raises:
-        AdapterError: no such file, or one that cannot be read.
-    """
-    try:
-        tensors = mx.load(str(path / WEIGHTS))
-        mx.eval(tensors)
-    except Exception as error:
-        raise AdapterError(f"adapter at {path}: {WEIGHTS} cannot be read: {error}") from error
-    assert isinstance(tensors, dict)
-    return dict(sorted(tensors.items()))
-
-
-def tensor_digest(array: mx.array) -> str:
-    """The beginning of the SHA-256 of an array's numbers."""
-    content = np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
-    return hashlib.sha256(content.tobytes()).hexdigest()[:16]

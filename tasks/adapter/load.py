@@ -1,15 +1,17 @@
 """Loading an adapter onto its base, strictly: what does not fit is told at once, tensor by tensor."""
 
-import json
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from tasks.adapter.adapter import BASE, Adapter, Config, read_adapter, read_config, read_tensors, tensor_digest
+from tasks.adapter.adapter import Adapter, read_adapter
+from tasks.adapter.adapter_config import Config, read_config
+from tasks.adapter.adapter_manifest import read_adapter_manifest
+from tasks.adapter.adapter_tensors import DTYPES, read_tensors, tensor_digest, tensor_info
+from tasks.adapter.base_record import read_base_record
 from tasks.adapter.checksums import base_checksums
-from tasks.artifact import read_manifest
-from tasks.errors import AdapterError
+from tasks.errors import AdapterError, one_line
 from tasks.lora import Rule
 from tasks.lora.attach import adapter_parameters, attach
 from tasks.model.family import blocks, projections
@@ -31,23 +33,24 @@ def load_adapter(path: Path, model: nn.Module, *, rule: Rule | None = None) -> A
         AdapterError: as above.
         TargetError: the model has no such projections.
     """
-    config, tensors, manifest = read_config(path), read_tensors(path), read_manifest(path) or {}
+    config, found, manifest = read_config(path), tensor_info(path), read_adapter_manifest(path)
+    recorded = {} if manifest is None else manifest.tensors
     attach(model, _rule(config, model) if rule is None else rule)
-    wanted = adapter_parameters(model)
-    problems = [
-        f"{name} is missing, the model wants {array.shape}" for name, array in wanted.items() if name not in tensors
-    ]
-    for name, array in tensors.items():
+    wanted = {name: array.shape for name, array in adapter_parameters(model).items()}
+    tensors = read_tensors(path, wanted)
+    problems = [f"{name} is missing, the model wants {shape}" for name, shape in wanted.items() if name not in found]
+    for name, (dtype, shape) in found.items():
         if name not in wanted:
-            problems.append(f"{name} {array.shape} is no adapter parameter of the model")
-        elif array.shape != wanted[name].shape:
-            problems.append(f"{name} is {array.shape}, the model wants {wanted[name].shape}")
-        elif not mx.issubdtype(array.dtype, mx.floating):
-            problems.append(f"{name} is {array.dtype}, the model wants numbers in floating point")
-        elif manifest.get("tensors", {}).get(name, tensor_digest(array)) != tensor_digest(array):
+            problems.append(f"{name} {shape} is no adapter parameter of the model")
+        elif shape != wanted[name]:
+            problems.append(f"{name} is {shape}, the model wants {wanted[name]}")
+        elif dtype not in DTYPES:
+            problems.append(f"{name} is {dtype}, the model wants numbers in floating point")
+        elif recorded.get(name, "") not in ("", tensor_digest(tensors[name])):
             problems.append(f"{name} holds other bytes than when it was saved")
-    lost = [name for name in manifest.get("tensors", {}) if name not in tensors and name not in wanted]
-    problems += [f"{name} is missing" for name in lost]
+        elif not bool(mx.isfinite(tensors[name]).all()):
+            problems.append(f"{name} holds NaN or an infinite number")
+    problems += [f"{name} is missing" for name in recorded if name not in found and name not in wanted]
     _raise(path, problems, len(wanted), "tensors do not fit")
     _check_base(path, model)
     model.load_weights([(name, array.astype(mx.float32)) for name, array in tensors.items()], strict=False)
@@ -64,12 +67,8 @@ def _rule(config: Config, model: nn.Module) -> Rule:
 
 
 def _check_base(path: Path, model: nn.Module) -> None:
-    if not (path / BASE).is_file():
+    if (recorded := read_base_record(path)) is None:
         return
-    try:
-        recorded = dict(json.loads((path / BASE).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise AdapterError(f"adapter at {path}: {BASE} cannot be read: {error}") from error
     found, problems = base_checksums(model), []
     for name in sorted({*recorded, *found}):
         was, now = recorded.get(name, "absent"), found.get(name, "absent")
@@ -80,5 +79,5 @@ def _check_base(path: Path, model: nn.Module) -> None:
 
 def _raise(path: Path, problems: list[str], total: int, what: str) -> None:
     if problems:
-        shown = "; ".join(problems[:4]) + ("; ..." if len(problems) > 4 else "")
+        shown = "; ".join(one_line(problem, 400) for problem in problems[:4]) + ("; ..." if len(problems) > 4 else "")
         raise AdapterError(f"adapter at {path}: {len(problems)} of {total} {what}: {shown}")

@@ -12,11 +12,14 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 
-from tasks.errors import AdapterError
+from tasks.artifact import read_tensor_info
+from tasks.errors import AdapterError, one_line
 from tasks.patch import evaluating
 
 PROBE_FILE = "probe.safetensors"
 COLUMNS = 256
+LONGEST = 2**17
+"""Tokens of the longest probe that is read."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,34 @@ def lazy_probe(model: nn.Module, tokens_T: mx.array) -> Probe:
 def read_probe(folder: Path) -> Probe | None:
     """The probe of an adapter directory, or None where it has none.
 
+    Its tokens are ids that somebody else may have written: whoever runs a model on them compares them with its
+    vocabulary first.
+
     Raises:
-        AdapterError: there is one, and it cannot be read.
+        AdapterError: there is one, and it cannot be read, or its arrays are none of a probe.
     """
     path = folder / PROBE_FILE
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return None
     try:
-        arrays = mx.load(str(path))
+        found = read_tensor_info(path)
+        if missing := [name for name in ("tokens", "logits", "logsumexp") if name not in found]:
+            raise ValueError(f"it has no {missing[0]!r}")
+        tokens, logits, total = found["tokens"], found["logits"], found["logsumexp"]
+        length = tokens.shape[0] if tokens.shape else 0
+        columns = logits.shape[1] if len(logits.shape) == 2 else 0
+        if (tokens, total) != (("I32", (length,)), ("F32", (length,))) or logits != ("F32", (length, columns)):
+            raise ValueError(
+                f"its tokens are {' '.join(map(str, tokens))}, logits {' '.join(map(str, logits))}, logsumexp "
+                f"{' '.join(map(str, total))}; a probe has I32 (T,), F32 (T, C) and F32 (T,)"
+            )
+        if not 0 < length <= LONGEST or not 0 < columns <= COLUMNS:
+            raise ValueError(
+                f"it has {length:,} tokens and {columns:,} columns; a probe has 1 to {LONGEST:,} and 1 to {COLUMNS}"
+            )
+        arrays = mx.load(str(path), format="safetensors")
         assert isinstance(arrays, dict)
         mx.eval(arrays)
         return Probe(arrays["tokens"], arrays["logits"], arrays["logsumexp"])
-    except (RuntimeError, KeyError) as error:
-        raise AdapterError(f"adapter at {folder}: {PROBE_FILE} cannot be read: {error}") from error
+    except (RuntimeError, ValueError) as error:
+        raise AdapterError(f"adapter at {folder}: {PROBE_FILE} cannot be read: {one_line(error)}") from error

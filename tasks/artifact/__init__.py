@@ -10,18 +10,24 @@ from tasks.artifact.directory import (
 )
 from tasks.artifact.disk import is_disk_full
 from tasks.artifact.file import file_digest, write_json, write_text
-from tasks.artifact.record import Record, fingerprint, kinds
+from tasks.artifact.json_file import read_json
+from tasks.artifact.record import Record, fingerprint, first_problem, kinds
+from tasks.artifact.tensor_file import TensorInfo, read_tensor_info
 
 __all__ = [
     "MANIFEST",
     "Record",
+    "TensorInfo",
     "atomic_directory",
     "damaged_files",
     "file_digest",
     "fingerprint",
+    "first_problem",
     "is_disk_full",
     "kinds",
+    "read_json",
     "read_manifest",
+    "read_tensor_info",
     "remove_directory",
     "sweep",
     "write_json",

@@ -9,17 +9,17 @@ next start:
 .NAME.PID.gone    half removed: removed
 """
 
-import json
 import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.artifact.file import beside, file_digest, sync, write_json
+from tasks.artifact.json_file import read_json
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -96,8 +96,8 @@ def sweep(folder: Path) -> list[str]:
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of a directory, or None where there is none or it names no files: it is not complete then."""
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = read_json(path / MANIFEST)
+    except ValueError:
         return None
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
 
@@ -108,8 +108,14 @@ def damaged_files(path: Path) -> list[str]:
     return [
         name
         for name, digest in manifest["files"].items()
-        if not (path / name).is_file() or file_digest(path / name) != digest
+        if not _inside(name) or not (path / name).is_file() or file_digest(path / name) != digest
     ]
+
+
+def _inside(name: str) -> bool:
+    """Whether a name that a manifest gives can only be that of a file in its directory."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and ".." not in parts and not name.startswith("/") and len(name) < 256 and name.isprintable()
 
 
 def _remove(path: Path) -> None:

@@ -4,7 +4,9 @@ import hashlib
 import json
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.errors import one_line
 
 
 class Record(BaseModel):
@@ -31,6 +33,25 @@ def kinds(union: Any) -> dict[str, Any]:
     plain = get_args(union)[0] if get_origin(union) is Annotated else union
     records = get_args(plain) or [plain]
     return {kind: record for record in records for kind in get_args(record.model_fields["kind"].annotation)}
+
+
+def first_problem(error: ValidationError) -> str:
+    """What pydantic refuses first, in one line: where, what, and the value where it is a plain one.
+
+    Example:
+        >>> class Size(Record):
+        ...     rank: int
+        >>> try:
+        ...     Size.model_validate({"rank": "x"})
+        ... except ValidationError as error:
+        ...     first_problem(error)
+        "'rank': Input should be a valid integer, not 'x'"
+    """
+    first = error.errors()[0]
+    where, given = ".".join(map(str, first["loc"])), first["input"]
+    plain = given is None or isinstance(given, str | int | float | bool)
+    value = f", not {given!r}" if plain and first["type"] != "missing" else ""
+    return one_line(f"{where!r}: {first['msg']}{value}" if where else f"{first['msg']}{value}")
 
 
 def fingerprint(value: Any, length: int = 16) -> str:

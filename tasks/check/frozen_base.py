@@ -1,11 +1,10 @@
 """No base parameter is trainable, was changed by the training, or was saved with the adapter."""
 
-import json
-
-import mlx.core as mx
-
 from tasks.adapter import adapter_parameters, base_checksums
+from tasks.adapter.adapter_tensors import tensor_info
+from tasks.adapter.base_record import read_base_record
 from tasks.check.subject import Finding, Subject, trainable
+from tasks.errors import one_line
 
 
 def check(subject: Subject) -> Finding:
@@ -13,14 +12,11 @@ def check(subject: Subject) -> Finding:
     wanted = set(adapter_parameters(subject.model))
     if extra := sorted(set(trainable(subject.model)) - wanted):
         return Finding(False, f"trainable beside the adapter: {', '.join(extra[:4])}")
-    saved = mx.load(str(subject.adapter / "adapters.safetensors"))
-    assert isinstance(saved, dict)
-    if extra := sorted(set(saved) - wanted):
-        return Finding(False, f"saved with the adapter: {', '.join(extra[:4])}")
-    path = subject.adapter / "base.json"
-    if not path.is_file():
+    if extra := sorted(set(tensor_info(subject.adapter)) - wanted):
+        return Finding(False, f"saved with the adapter: {', '.join(map(one_line, extra[:4]))}")
+    if (recorded := read_base_record(subject.adapter)) is None:
         return Finding(False, "the adapter does not say what its base held (base.json)")
-    recorded, found = json.loads(path.read_text()), base_checksums(subject.model)
+    found = base_checksums(subject.model)
     if changed := sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name)):
-        return Finding(False, f"{len(changed)} base parameters differ, the first is {changed[0]}")
+        return Finding(False, f"{len(changed)} base parameters differ, the first is {one_line(changed[0])}")
     return Finding(True, f"{len(found)} base parameters as they were, {len(wanted)} adapter parameters beside them")

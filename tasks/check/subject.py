@@ -10,8 +10,14 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from tasks.adapter import Probe, load_adapter, read_probe
+from tasks.adapter.probe import PROBE_FILE
+from tasks.errors import AdapterError
 from tasks.model import Model
 from tasks.model.base import load_base
+from tasks.model.context_limits import Limits, limits_of
+
+LONGEST = 4096
+"""Tokens of the longest probe that is run without being asked for: its logits take tokens x vocabulary floats."""
 
 
 class Finding(NamedTuple):
@@ -28,10 +34,11 @@ class Subject:
         adapter: the adapter directory.
         model: where its base is.
         tokens: a row to run where the adapter has no recorded probe.
+        longest: tokens of the longest probe that is run.
     """
 
-    def __init__(self, adapter: Path, model: Model, tokens: list[int] | None = None):
-        self.adapter, self.source = adapter, model
+    def __init__(self, adapter: Path, model: Model, tokens: list[int] | None = None, *, longest: int = LONGEST):
+        self.adapter, self.source, self.longest = adapter, model, longest
         self._tokens = tokens or list(range(1, 65))
 
     @cached_property
@@ -42,14 +49,37 @@ class Subject:
         return model
 
     @cached_property
-    def probe(self) -> Probe | None:
-        """The logits recorded at the end of training, or None."""
-        return read_probe(self.adapter)
+    def _limits(self) -> Limits:
+        base = load_base(self.source)  # lazily: no weight is read
+        return limits_of(base.model, base.config)
 
-    @property
+    @cached_property
+    def probe(self) -> Probe | None:
+        """The logits recorded at the end of training, or None.
+
+        Raises:
+            AdapterError: it cannot be read, or holds what the model cannot run: MLX's gather checks no bounds.
+        """
+        if (probe := read_probe(self.adapter)) is None:
+            return None
+        tokens, limits = np.array(probe.tokens_T), self._limits
+        least, most, length = int(tokens.min()), int(tokens.max()), len(tokens)
+        if least < 0 or most >= limits.vocabulary:
+            said = f"it holds token id {least if least < 0 else most}, the model's end at {limits.vocabulary - 1}"
+        elif length > limits.positions:
+            said = f"it has {length:,} tokens, the model takes {limits.positions:,}"
+        elif length > self.longest:
+            said = f"it has {length:,} tokens, more than {self.longest:,}; verify.probe_tokens={length} runs it"
+        else:
+            return probe
+        raise AdapterError(f"adapter at {self.adapter}: {PROBE_FILE} cannot be run: {said}")
+
+    @cached_property
     def tokens(self) -> list[int]:
         """A row of token ids: the probe's where there is one."""
-        return self._tokens if self.probe is None else np.array(self.probe.tokens_T).tolist()
+        if self.probe is not None:
+            return np.array(self.probe.tokens_T).tolist()
+        return [token % self._limits.vocabulary for token in self._tokens][: self._limits.positions]
 
     @cached_property
     def eps(self) -> float:

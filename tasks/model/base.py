@@ -58,6 +58,17 @@ def local_folder(source: Model) -> Path | None:
     return None
 
 
+def in_hub_cache(source: Model) -> bool:
+    """Whether a hub id's files were fetched before, so that loading it fetches nothing that nobody asked for."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return isinstance(try_to_load_from_cache(source.path, "config.json", revision=source.revision), str)
+    except (HFValidationError, OSError, ValueError):
+        return False
+
+
 def _require_files(source: Model, folder: Path) -> None:
     for pattern, what in (("config.json", "config.json"), ("model*.safetensors", "weights (model*.safetensors)")):
         if not list(folder.glob(pattern)):

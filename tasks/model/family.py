@@ -93,7 +93,7 @@ def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: in
     (`q_proj`), or the usual name where the family has its own; `["all"]` is every projection but routers.
 
     Raises:
-        TargetError: targets that match nothing, all together, with the list of what there is.
+        TargetError: targets that match nothing, all together, with the list of what there is; or there is nothing.
     """
     _, all_blocks = blocks(model)
     if last_blocks is not None and last_blocks > len(all_blocks):
@@ -101,6 +101,11 @@ def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: in
     chosen = all_blocks[-last_blocks:] if last_blocks else all_blocks
     paths = sorted({path for block in chosen for path in projections(block)})
     plain = [path for path in paths if _name(path) not in ROUTERS]
+    if not plain:
+        raise TargetError(
+            f"nothing in the blocks of {model_type(model)} can be adapted: no part of them is a linear map of a type "
+            f"that LoRA is added to ({', '.join(kind.__name__ for kind in LINEAR)})"
+        )
     if list(targets) == ["all"]:
         return plain
     aliases = ALIASES.get(model_type(model), {})

@@ -41,6 +41,22 @@ class HeldOut:
         """Tokens of the longest prompt of those."""
         return max((self.rows.prompt_length(i) for i in self.asked), default=0)
 
+    def check_positions(self, new_tokens: int, table: int) -> None:
+        """Refuses answers that would go beyond a table of learned positions.
+
+        Args:
+            new_tokens: the longest answer.
+            table: the rows of that table.
+
+        Raises:
+            DataError: naming the three numbers.
+        """
+        if self.asked and self.longest_prompt + new_tokens > table:
+            raise DataError(
+                f"the longest held-out prompt has {self.longest_prompt} tokens and evaluate.max_new_tokens is "
+                f"{new_tokens}, the model has {table} positions; lower it, or set evaluate.generate=0"
+            )
+
 
 class First:
     """The first examples of a split."""

@@ -68,7 +68,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "integers": (
         lambda a: rewrite(a, change=lambda t: t.update({f"{Q}.lora_a": mx.zeros((64, 4), mx.int32)})),
-        f"{Q}.lora_a is mlx.core.int32, the model wants numbers in floating point",
+        f"{Q}.lora_a is I32, the model wants numbers in floating point",
     ),
     "a smuggled base weight": (
         lambda a: rewrite(a, change=lambda t: t.update({f"{Q}.linear.weight": mx.zeros((64, 64))})),
@@ -91,7 +91,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a config without rank": (
         lambda a: _config(a, lora_parameters={"scale": 2.0}),
-        "adapter_config.json cannot be read: 'rank'",
+        "adapter_config.json cannot be read: 'lora_parameters.rank': Field required",
     ),
     "dora": (lambda a: _config(a, fine_tune_type="dora"), "fine_tune_type is 'dora'; only 'lora' is read"),
     "garbage for base.json": (lambda a: (a / "base.json").write_text("{"), "base.json cannot be read: "),

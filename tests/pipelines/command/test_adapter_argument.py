@@ -24,21 +24,21 @@ def _manifest(folder: Path, source: Model) -> Path:
 
 
 def test_the_base_comes_from_the_manifest(tmp_path: Path) -> None:
-    source = Model(path="some/where", dtype="bfloat16", quantize=4)
+    source = Model(path="./some/where", dtype="bfloat16", quantize=4)
     folder, run = with_adapter([f"adapter={_manifest(tmp_path, source)}", "verify=quick"])
     assert folder == tmp_path
     assert run.model == source
     assert "adjoint" not in run.verify.checks
 
 
-@pytest.mark.parametrize("path", ["/home/jörg/models, old/qwen", "d/it's here", "мод ель"])
+@pytest.mark.parametrize("path", ["/home/jörg/models, old/qwen", "./d/it's here", "мод ель"])
 def test_a_base_may_lie_anywhere(path: str, tmp_path: Path) -> None:
     folder = _manifest(tmp_path, Model(path=path))
     assert with_adapter([f"adapter={folder}"])[1].model.path == path
 
 
 def test_a_misspelt_key_is_said_before_what_is_missing(tmp_path: Path) -> None:
-    folder = _manifest(tmp_path, Model(path="a/b"))
+    folder = _manifest(tmp_path, Model(path="./a/b"))
     for typed, words in (
         ("data.vald=v.jsonl", r"did you mean data\.valid"),
         ("data.strict=true", "say what to evaluate"),
@@ -48,12 +48,54 @@ def test_a_misspelt_key_is_said_before_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_what_is_typed_wins(tmp_path: Path) -> None:
-    _, run = with_adapter([f"adapter={_manifest(tmp_path, Model(path='a/b'))}", "model.path=c/d"])
+    _, run = with_adapter([f"adapter={_manifest(tmp_path, Model(path='./a/b'))}", "model.path=c/d"])
     assert run.model.path == "c/d"
 
 
+@pytest.mark.parametrize("value", ["${oc.env:SECRET}", "a/${oc.env:SECRET}", "${model.dtype}", "a,b", "'", "{a:1}"])
+@pytest.mark.parametrize("key", ["path", "revision"])
+def test_what_a_manifest_says_is_never_resolved(
+    key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    folder = _manifest(tmp_path, Model.model_validate({"path": "./a", key: value}))
+    if key == "path" and value.count("/") == 1:
+        with pytest.raises(ConfigError, match=r"names 'a/\$.*of the hub as its base"):
+            with_adapter([f"adapter={folder}"])
+    else:
+        assert getattr(with_adapter([f"adapter={folder}"])[1].model, key) == value
+
+
+def test_what_only_a_manifest_names_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: pytest.fail("asked the hub"))
+    folder = _manifest(tmp_path, Model(path="owner/name", revision="r1"))
+    with pytest.raises(ConfigError, match=r"'owner/name' of the hub at revision 'r1' .* say model\.path=owner/name$"):
+        with_adapter([f"adapter={folder}"])
+    assert with_adapter([f"adapter={folder}", "model.path=owner/name"])[1].model.revision == "r1"
+    assert with_adapter([f"adapter={folder}", "model.path=other/name"])[1].model == Model(path="other/name")
+
+
+def test_a_base_of_the_hub_that_is_here_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _manifest(tmp_path, Model(path="owner/name"))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *a, **k: "/cache/config.json")
+    assert with_adapter([f"adapter={folder}"])[1].model.path == "owner/name"
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"files": {}, "model": "x"}', '{"files": {}, "step": "y"}', "[" * 10**5])
+def test_a_manifest_of_another_shape_is_one_line(text: str, tmp_path: Path) -> None:
+    (_files(tmp_path) / "manifest.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"manifest\.json cannot be read: ") as caught:
+        with_adapter([f"adapter={tmp_path}"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_chosen_model_is_taken_whole(tmp_path: Path) -> None:
+    folder = _manifest(tmp_path, Model(path="./a", quantize=4))
+    assert with_adapter([f"adapter={folder}", "model=starter"])[1].model.quantize is None
+
+
 def test_held_out_rows_are_the_only_data(tmp_path: Path) -> None:
-    folder = _manifest(tmp_path, Model(path="a/b"))
+    folder = _manifest(tmp_path, Model(path="./a/b"))
     _, run = with_adapter([f"adapter={folder}", "data.valid=v.jsonl"], held_out=True)
     assert (run.data.valid, run.data.valid_share) == ("v.jsonl", 0)
 

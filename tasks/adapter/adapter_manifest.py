@@ -1,0 +1,45 @@
+"""manifest.json of an adapter directory, read as what it is: data that somebody else may have written."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.artifact import MANIFEST, first_problem, read_json
+from tasks.errors import AdapterError
+from tasks.model import Model
+
+
+class AdapterManifest(BaseModel):
+    """What of a manifest is used; its other keys say how the adapter was made.
+
+    Attributes:
+        files: the digest of each file of the directory.
+        tensors: the digest of each tensor.
+        step: optimizer steps it was trained for.
+        model: where its base came from.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
+
+    files: dict[str, str]
+    tensors: dict[str, str] = {}
+    step: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    model: Model | None = None
+
+
+def read_adapter_manifest(folder: Path) -> AdapterManifest | None:
+    """The manifest of an adapter directory; None where there is none, as in one of mlx-lm's.
+
+    Raises:
+        AdapterError: there is one, and it cannot be read.
+    """
+    path = folder / MANIFEST
+    if not path.exists() and not path.is_symlink():
+        return None
+    try:
+        return AdapterManifest.model_validate(read_json(path))
+    except ValidationError as error:
+        raise AdapterError(f"adapter at {folder}: {MANIFEST} cannot be read: {first_problem(error)}") from error
+    except ValueError as error:
+        raise AdapterError(f"adapter at {folder}: {MANIFEST} cannot be read: {error}") from error
