@@ -12,6 +12,7 @@ from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
 from tasks.model.family import model_type
+from tasks.model.finite import require_finite
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,12 @@ def inject(model: Model, rule: Rule, seed: int, out: Path) -> Adapter:
         out: the adapter directory to write.
 
     Raises:
-        ModelError: the base cannot be loaded.
+        ModelError: the base cannot be loaded, or one of its weights is no finite number.
         TargetError: a target that no projection answers to.
     """
-    base = load_base(model).model
+    loaded = load_base(model)
+    require_finite(loaded)
+    base = loaded.model
     names = attach(base, rule, seed)
     adapter = save_adapter(out, base, rule=rule, source=model, step=0, seed=seed)
     log.info("attached %s to %d projections of %s", rule.label, len(names), model_type(base))

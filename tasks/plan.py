@@ -27,6 +27,7 @@ from tasks.model import Model
 from tasks.model.base import Base, load_base
 from tasks.model.context_limits import limits_of
 from tasks.model.family import model_type
+from tasks.model.finite import require_finite
 from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
@@ -221,5 +222,6 @@ def _agreed(layout: AnyLayout, base: Base, train: Train, vocabulary: int) -> Any
     way = choose_way(layout.tokens, backend(), rows=layout.size, boundaries=not is_compiled(train))
     if honours_segments(base.model, vocabulary, way=way, row_length=layout.tokens):
         return layout
+    require_finite(base)  # of NaN no comparison holds
     log.warning("the %s model cannot keep packed examples apart; going on with batch=bucketed", model_type(base.model))
     return Bucketed(tokens=layout.tokens * layout.size)

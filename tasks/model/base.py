@@ -11,9 +11,10 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_map
 
-from tasks.artifact import file_digest, fingerprint
-from tasks.errors import ModelError
+from tasks.artifact import file_digest, fingerprint, read_json
+from tasks.errors import ModelError, one_line
 from tasks.model.config import Model
+from tasks.model.weight_files import only_these, weight_files
 
 _SHARED: ContextVar[dict[Model, Any] | None] = ContextVar("shared", default=None)
 TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.tiktoken", "*.txt")
@@ -48,6 +49,8 @@ def local_folder(source: Model) -> Path | None:
         ModelError: a file, neither a folder nor a hub id, or a folder without config.json or weights.
     """
     folder = Path(source.path).expanduser()
+    if any(len(part.encode()) > 255 for part in folder.parts):
+        raise ModelError(f"model.path={one_line(source.path)!r}: no folder and no hub id has so long a name")
     if folder.is_dir():
         _require_files(source, folder)
         return folder
@@ -106,9 +109,11 @@ def _load(source: Model) -> Base:
 
     folder = model_folder(source)
     try:
-        model, config = load_model(folder, lazy=True)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as error:
-        raise ModelError(f"model.path={source.path!r} cannot be loaded: {error}") from error
+        _check_config(folder, weights := weight_files(folder))
+        with only_these(folder, {*weights.values()}) as tidy:
+            model, config = load_model(tidy, lazy=True)
+    except Exception as error:  # a family's code may raise anything for a config that it was not written for
+        raise ModelError(f"model.path={source.path!r} cannot be loaded: {_reason(error)}") from error
     if source.dtype != "auto":
         model.update(tree_map(_cast(getattr(mx, source.dtype)), model.parameters()))
     if source.quantize is not None:
@@ -116,6 +121,31 @@ def _load(source: Model) -> Base:
     model.eval()
     model.freeze()
     return Base(model=model, config=config, source=source)
+
+
+def _check_config(folder: Path, weights: dict[str, str]) -> None:
+    """Refuses a config.json of which mlx-lm would speak in words of its own, or build for ever.
+
+    Raises:
+        ValueError: the reason.
+    """
+    try:
+        config = read_json(folder / "config.json")
+    except ValueError as error:
+        raise ValueError(f"config.json cannot be read: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ValueError("config.json names no model_type; is it the config of a model?")
+    if config.get("model_file") is not None:
+        raise ValueError(f"config.json names code of its own ({one_line(config['model_file'])}), which is never run")
+    text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
+        if isinstance(count := text.get(key), int) and count > len(weights):
+            raise ValueError(f"config.json says {key}={count}, its files hold {len(weights)} tensors")
+
+
+def _reason(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return one_line(said if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {said}", 400)
 
 
 def load_tokenizer(source: Model) -> Any:
@@ -132,7 +162,9 @@ def load_tokenizer(source: Model) -> Any:
         # The model names ends of an answer that its tokenizer does not, such as Gemma's <end_of_turn>.
         tokenizer = load(folder, eos_token_ids=load_config(folder).get("eos_token_id"))
     except Exception as error:
-        raise ModelError(f"model.path={source.path!r}: no tokenizer can be read from {folder}: {error}") from error
+        raise ModelError(
+            f"model.path={source.path!r}: no tokenizer can be read from {folder}: {_reason(error)}"
+        ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes one up where there are no files
         raise ModelError(f"model.path={source.path!r}: no tokenizer can be read from {folder}: it has no vocabulary")
     return tokenizer
@@ -167,11 +199,11 @@ def _quantize(model: nn.Module, config: dict[str, Any], source: Model) -> None:
 def _download(source: Model) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = [*TOKENIZER_FILES, "model*.safetensors", "*.py"]
+    patterns = [*TOKENIZER_FILES, "model*.safetensors"]
     try:
         return Path(snapshot_download(source.path, revision=source.revision, allow_patterns=patterns))
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(next(iter(str(error).splitlines()), type(error).__name__), 400)
         raise ModelError(
             f"model.path={source.path!r}: there is no such folder, and the hub gave none: {reason}; with "
             f"a network, hf download {source.path} keeps a copy; or name a folder"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import mlx.nn as nn
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
-from tasks.errors import ModelError, TargetError, suggest
+from tasks.errors import ModelError, TargetError, one_line, suggest
 
 LINEAR = (nn.Linear, nn.QuantizedLinear, SwitchLinear, QuantizedSwitchLinear)
 """The module types that count as projections, dense and mixture-of-experts, quantized or not."""
@@ -121,7 +121,8 @@ def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: in
         names = list(dict.fromkeys(_name(path) for path in paths))
         hint = suggest(missing[0], [*names, *paths], "")
         raise TargetError(
-            f"no projection {', '.join(map(repr, missing))} in the blocks of {model_type(model)}; choose from "
+            f"no projection {', '.join(repr(one_line(name, 80)) for name in missing[:8])}"
+            f"{', ...' * (len(missing) > 8)} in the blocks of {model_type(model)}; choose from "
             f"{', '.join(names)}" + (f" ({hint})" if hint else "")
         )
     return sorted(selected)

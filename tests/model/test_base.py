@@ -130,6 +130,26 @@ def test_a_garbage_config(folder, text):
     assert "cannot be loaded: " in refused(folder)
 
 
+def test_a_config_without_a_model_type_says_so(folder):
+    (folder / "config.json").write_text('{"hidden_size": 64}')
+    assert "config.json names no model_type" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_file": "evil.py"}, "names code of its own (evil.py), which is never run"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers=1000000000, its files hold 35 tensors"),
+        ({"vocab_size": 10**12}, "cannot be loaded: "),
+        ({"num_attention_heads": 0}, "cannot be loaded: "),
+    ],
+)
+def test_a_hostile_config_is_one_line(change, said, folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    assert said in refused(folder)
+
+
 def test_an_unknown_architecture_is_named(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "qwen99"}))

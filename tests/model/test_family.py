@@ -117,3 +117,14 @@ def test_each_alias_names_a_projection_of_its_family(family):
 def test_a_model_without_blocks():
     with pytest.raises(ModelError, match="the Linear model has no list of blocks called 'layers'"):
         blocks(nn.Linear(2, 2))
+
+
+def test_blocks_in_which_nothing_can_be_adapted_are_refused():
+    class Blocks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model_type = "bitnet"
+            self.layers = [nn.RMSNorm(4)]
+
+    with pytest.raises(TargetError, match="nothing in the blocks of bitnet can be adapted"):
+        select_projections(Blocks(), ["all"])
