@@ -24,8 +24,10 @@ from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
 from pipelines.orchestrate.as_task import as_function
 from pipelines.report.artifacts import publish_page
+from pipelines.report.markdown import code
 from pipelines.report.markdown import table as markdown_table
 from pipelines.report.run_report import answers
+from pipelines.report.terminal_text import plain
 from pipelines.run.folder import make_folder
 from pipelines.run.gpu_lock import gpu_lock
 from pipelines.run.run_dir import TOKENS
@@ -85,7 +87,7 @@ def figures(scores: Scores) -> list[tuple[str, str, str]]:
 
 def markdown(folder: Path, scores: Scores) -> str:
     """The page of the UI."""
-    page = f"# {headline(scores)}\n\n`{folder}`\n\n{markdown_table(('', 'base', 'adapter'), figures(scores))}"
+    page = f"# {headline(scores)}\n\n{code(str(folder))}\n\n{markdown_table(('', 'base', 'adapter'), figures(scores))}"
     return f"{page}\n## Held-out answers\n\n{answers(scores.model_dump())}" if scores.samples else page
 
 
@@ -95,11 +97,11 @@ def main(overrides: Sequence[str]) -> None:
     scores, console = _score(folder, run, as_function), Console()
     table = Table("", "base", "adapter", title=f"{scores.examples:,} {scores.split} examples")
     for row in figures(scores):
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     console.print(table)
     answers_table = Table("reference", "base", "adapter")
     for sample in scores.samples:
-        answers_table.add_row(sample.reference, sample.before, sample.after)
+        answers_table.add_row(*map(plain, (sample.reference, sample.before, sample.after)))
     if scores.samples:
         console.print(answers_table)
 

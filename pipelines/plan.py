@@ -19,6 +19,7 @@ from rich.console import Console
 from pipelines.command.terminal import show_log
 from pipelines.report.show_plan import show_longest_rows, show_plan
 from pipelines.report.show_tokens import show_tokens, where
+from pipelines.report.terminal_text import plain
 from pipelines.report.tokens_page import PAGE, write_tokens_page
 from pipelines.run.folder import make_folder
 from pipelines.run.run_dir import OUTPUTS, TOKENS
@@ -47,4 +48,4 @@ def main(overrides: Sequence[str]) -> None:
     console.print()
     show_plan(agreed, console)
     for name in ("plan.json", PAGE):
-        console.print(str(folder / name), highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(folder / name), soft_wrap=True)

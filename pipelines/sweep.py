@@ -22,6 +22,7 @@ from pipelines.command.terminal import quiet_user_errors, ready_for_prefect, sho
 from pipelines.config import CONF
 from pipelines.config.form import check_overrides
 from pipelines.config.override import choices, split_choices
+from pipelines.config.put_away import with_secrets, without_secrets
 from pipelines.finetune import Experiment
 from pipelines.orchestrate.as_task import as_function, as_task, run_body
 from pipelines.orchestrate.outcome import Outcome, surviving_lost_server
@@ -29,6 +30,7 @@ from pipelines.search.conclude import say_search
 from pipelines.search.flows import as_flow, publish
 from pipelines.search.search import compose_search
 from pipelines.search.work import work
+from tasks.errors import hide_secrets
 
 SWEEPS = tuple(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 
@@ -51,7 +53,7 @@ def run_name() -> str:
     """The flow run's name in the UI: the sweep, the experiment and what was changed."""
     parameters = flow_run.parameters
     chosen = [str(parameters.get(name)) for name in ("sweep", "experiment")]
-    return " ".join([*chosen, *parameters.get("overrides", [])])[:120]
+    return hide_secrets(" ".join([*chosen, *parameters.get("overrides", [])]))[:120]
 
 
 @flow(name="sweep", flow_run_name=run_name)
@@ -70,7 +72,7 @@ def sweep(
     """
     quiet_user_errors()
     chosen = choices(sweep=sweep, experiment=experiment)
-    search = check([*chosen, *check_overrides(overrides, besides=("sweep",))])
+    search = check([*chosen, *check_overrides(with_secrets(overrides), besides=("sweep",))])
 
     def body(outcome: Outcome) -> dict[str, Any]:
         outcome.report = work(search, as_task, as_flow)
@@ -87,7 +89,7 @@ def main(overrides: Sequence[str]) -> None:
         ready_for_prefect()
         chosen, rest = split_choices(overrides, "sweep", "experiment")
         with surviving_lost_server() as outcome:
-            sweep(**chosen, overrides=rest)
+            sweep(**chosen, overrides=without_secrets(rest))
         assert outcome.report is not None, "a flow without a report raises"
         report = outcome.report
     else:

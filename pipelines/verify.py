@@ -24,7 +24,9 @@ from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
 from pipelines.orchestrate.as_task import as_function
 from pipelines.report.artifacts import publish_page
+from pipelines.report.markdown import code
 from pipelines.report.run_report import checks
+from pipelines.report.terminal_text import plain
 from pipelines.run.gpu_lock import gpu_lock
 from tasks.errors import VerifyError
 from tasks.verify import Verdict
@@ -51,7 +53,7 @@ def verify(
     folder, run = with_form(adapter, None, overrides)
     verdict = _check(folder, run, lambda stage: stage)
     verdict_in_words = "verified" if verdict.passed else "not verified"
-    page = f"# {adapter_name(adapter)}: {verdict_in_words}\n\n`{folder}`\n\n{checks(verdict.model_dump())}"
+    page = f"# {code(adapter_name(adapter))}: {verdict_in_words}\n\n{code(str(folder))}\n\n{checks(verdict.model_dump())}"
     publish_page("verdict", page, verdict_in_words)
     return _require_passed(folder, verdict).model_dump(mode="json")
 
@@ -68,7 +70,8 @@ def main(overrides: Sequence[str]) -> None:
         log.setLevel(level)
     table = Table("check", "", "what it saw")
     for check in verdict.checks:
-        table.add_row(check.name, "[green]passed" if check.passed else "[red]failed", check.detail)
+        passed = plain("passed", "green") if check.passed else plain("failed", "red")
+        table.add_row(check.name, passed, plain(check.detail))
     Console().print(table)
     _require_passed(adapter, verdict)
 

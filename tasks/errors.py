@@ -1,8 +1,16 @@
 """The error family: every mistake a user can make is one of these, and says what, where, both values and the fix."""
 
 import difflib
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
+
+SECRETS = (
+    *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "WANDB_API_KEY", "PGPASSWORD"),
+    *("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"),
+)
+"""Variables of the environment whose values are written nowhere."""
 
 
 def one_line(text: object, most: int = 200) -> str:
@@ -17,8 +25,25 @@ def one_line(text: object, most: int = 200) -> str:
     return shown + "..." * (len(said) > most)
 
 
+def hide_secrets(text: str) -> str:
+    """Text without the passwords of its addresses, without tokens of the hub, and without this process's secrets.
+
+    Example:
+        >>> hide_secrets("postgresql://me:pa55word@host/db with hf_abcdefghijkl")
+        'postgresql://me:***@host/db with hf_***'
+    """
+    for name in SECRETS:
+        for secret in {(value := os.environ.get(name, "")), value.partition(":")[2]}:
+            text = text.replace(secret, "***") if len(secret) >= 6 else text
+    text = re.sub(r"(\w://[^\s:/@'\"]*):[^\s@/'\"]+@", r"\1:***@", text)
+    return re.sub(r"\bhf_[A-Za-z0-9]{8,}", "hf_***", text)
+
+
 class GraftlineError(Exception):
-    """A user's mistake or a bad result; the command prints its text as one line and exits 1."""
+    """A user's mistake or a bad result; the command prints its text as one line, without secrets, and exits 1."""
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
 
 class ConfigError(GraftlineError):

@@ -17,6 +17,7 @@ import hydra
 from pipelines.command.multirun import Job, own_folder, summarize
 from pipelines.command.output import survive_closed_pipes
 from pipelines.config import CONF, compose_plain, job_overrides, lenient, multirun_folder, without_sweeps
+from pipelines.report.terminal_text import harmless
 from tasks.errors import GraftlineError, Interrupted
 
 Check = Callable[[Sequence[str]], Any]
@@ -78,7 +79,9 @@ def _run(module: str, check: Check, overrides: Sequence[str]) -> None:
             traceback.print_exc()
         doing = " in ".join(getattr(error, "__notes__", [])) or "running the pipeline"
         hint = "" if os.environ.get("GRAFTLINE_TRACEBACK") else " (GRAFTLINE_TRACEBACK=1 shows where)"
-        raise GraftlineError(f"crashed while {doing}: {type(error).__name__}: {error}{hint}") from error
+        raise GraftlineError(
+            f"crashed while {doing}: {type(error).__name__}: {' '.join(str(error).split())}{hint}"
+        ) from error
 
 
 def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
@@ -121,7 +124,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _say(error: GraftlineError) -> None:
-    print(f"{'stopped' if isinstance(error, Interrupted) else 'error'}: {error}", file=sys.stderr)
+    print(f"{'stopped' if isinstance(error, Interrupted) else 'error'}: {harmless(error)}", file=sys.stderr)
 
 
 def _code(error: GraftlineError) -> int:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from pipelines.config import compose_plain
 from pipelines.config.override import override
 from pipelines.report import markdown
+from pipelines.report.terminal_text import plain
 from tasks.artifact import write_text
 from tasks.errors import ConfigError
 
@@ -57,13 +57,17 @@ def own_folder(overrides: list[str], folder: Path) -> Job:
 def summarize(jobs: list[Job]) -> None:
     """Writes summary.md into the folder of a multirun and prints its table."""
     folder, (head, rows) = jobs[0].folder.parent, table(jobs)
+    cells = [[markdown.code(cell) if cell else "" for cell in row] for row in rows]
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / SUMMARY, f"# Multirun\n\n{markdown.table(head, rows)}")
+    write_text(
+        folder / SUMMARY,
+        f"# Multirun\n\n{markdown.table(head, cells)}",
+    )
     shown, console = Table(*head), Console()
     for row in rows:
-        shown.add_row(*map(Text, row))
+        shown.add_row(*map(plain, row))
     console.print(shown)
-    console.print(str(folder / SUMMARY), highlight=False, markup=False, soft_wrap=True)
+    console.print(plain(folder / SUMMARY), soft_wrap=True)
 
 
 def table(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:

@@ -9,7 +9,8 @@ from rich.console import Console
 from pipelines.orchestrate import private_server
 from pipelines.orchestrate.outcome import is_lost
 from pipelines.report.run_report import headline
-from tasks.errors import GraftlineError
+from pipelines.report.terminal_text import HarmlessFormatter, harmless, plain
+from tasks.errors import GraftlineError, hide_secrets
 
 _FAILED = re.compile(
     r"Finished in state Failed\(.*\b(" + "|".join(k.__name__ for k in GraftlineError.__subclasses__()) + "):"
@@ -18,7 +19,9 @@ _FAILED = re.compile(
 
 def show_log() -> None:
     """Sends the log of a run without Prefect to standard error."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s | %(message)s", datefmt="%H:%M:%S")
+    handler = logging.StreamHandler()
+    handler.setFormatter(HarmlessFormatter("%(asctime)s | %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for name in ("tasks", "pipelines"):
         logging.getLogger(name).setLevel(logging.INFO)
 
@@ -54,7 +57,9 @@ def say_errors_once() -> None:
     """Keeps out of the terminal what the command says at its end; the Prefect UI still shows it."""
 
     def once(record: logging.LogRecord) -> bool:
-        return not hasattr(record, "said_at_end") and not _FAILED.search(record.getMessage())
+        line = record.getMessage()
+        record.msg, record.args = harmless(hide_secrets(line)), None
+        return not hasattr(record, "said_at_end") and not _FAILED.search(line)
 
     for name in ("", "prefect"):  # Prefect puts the terminal's handler at the root; those of its children are the UI's
         for handler in logging.getLogger(name).handlers:
@@ -71,5 +76,5 @@ def say_lost_server_once() -> None:
 def say_report(report: dict[str, Any]) -> None:
     """The result on standard output: one line of figures, and where the rest is."""
     console = Console()
-    console.print(headline(report), highlight=False, soft_wrap=True)
-    console.print(f"{report['run_dir']}/report.md", highlight=False, soft_wrap=True)
+    console.print(plain(headline(report)), soft_wrap=True)
+    console.print(plain(f"{report['run_dir']}/report.md"), soft_wrap=True)

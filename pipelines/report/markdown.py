@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from pipelines.report.terminal_text import harmless
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table, a line each; a cell may be Markdown, its pipes are escaped and its line ends become spaces.
@@ -28,9 +30,21 @@ def code(text: str) -> str:
         >>> code(" ")
         '(empty)'
     """
-    shown = text.strip().replace("\n", " ⏎ ")
+    shown = harmless(text.strip()).replace("\n", " ⏎ ").replace("\t", " ")
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     return f"{fence} {shown} {fence}" if shown else "(empty)"
+
+
+def block(text: str) -> str:
+    """Foreign text as a block of code, its lines as they are.
+
+    Example:
+        >>> block("a\\n```\\nb")
+        '````\\na\\n```\\nb\\n````\\n'
+    """
+    shown = harmless(text)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence}\n{shown}\n{fence}\n"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -134,7 +134,7 @@ def markdown(report: dict[str, Any], picture: str) -> str:
     """report.md; `picture` is the Markdown of the loss curve."""
     rows = ((row["what"], row["value"]) for row in figures(report))
     parts = [
-        f"# {report['name']}\n\n{headline(report)}\n\n`{report['run_dir']}`\n\n{picture}\n",
+        f"# {report['name']}\n\n{headline(report)}\n\n{code(report['run_dir'])}\n\n{picture}\n",
         f"## Figures\n\n{table(('', ''), rows)}",
         f"## Verdict: {report['status']}\n\n{checks(report['verify'])}",
     ]

@@ -19,7 +19,8 @@ from pipelines.run.resume import check_same, shaping
 from pipelines.run.run_log import RunLog
 from tasks.artifact import fingerprint, is_disk_full, sweep, write_json, write_text
 from tasks.device.blas import device
-from tasks.errors import GraftlineError, RunError
+from tasks.errors import GraftlineError, RunError, hide_secrets
+from tasks.step.bad_batch import BAD_BATCH
 
 OUTPUTS = Path(__file__).resolve().parents[2] / "outputs"
 TOKENS = OUTPUTS / "cache" / "tokens"
@@ -95,7 +96,7 @@ def seal(run: Run, folder: Path, *, overrides: list[str], data: str, model: str)
         {
             "kind": "run",
             "version": 1,
-            "command": ["python", "-m", "pipelines.finetune", *overrides],
+            "command": ["python", "-m", "pipelines.finetune", *map(hide_secrets, overrides)],
             "python": sys.version.split()[0],
             "packages": {name: version(name) for name in packages},
             "device": device(),
@@ -116,10 +117,21 @@ def _begin(run: Run, folder: Path) -> None:
 
 
 def _leave(folder: Path, new: list[Path], run_log: RunLog | None, error: GraftlineError) -> None:
-    """Takes a new directory without a trained step away again; writes the reason into the log of any other."""
-    if folder not in new or any(folder.glob("checkpoints/step-*")) or (folder / "report.json").exists():
+    """Takes a new directory without a step away again; writes the reason into the log of any other."""
+    if folder not in new or _wrote_evidence(folder):
         if run_log is not None:
             run_log.say(logging.ERROR, str(error))
         return
     shutil.rmtree(folder, ignore_errors=True)
     remove_folders(new[1:])  # as far as no other run has begun there
+
+
+def _wrote_evidence(folder: Path) -> bool:
+    """Whether a run came as far as its first step, so that what it wrote tells why it ended."""
+    steps = folder / "metrics.jsonl"
+    named = [folder / name for name in (BAD_BATCH, "report.json")]
+    return (
+        any(folder.glob("checkpoints/step-*"))
+        or any(path.exists() for path in named)
+        or (steps.exists() and steps.stat().st_size > 0)
+    )

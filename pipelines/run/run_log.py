@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pipelines.report.terminal_text import HarmlessFormatter
+
 LOGGERS = ("tasks", "pipelines")
 
 
@@ -18,7 +20,7 @@ class RunLog:
 
     def __init__(self, path: Path):
         self._handler = _Handler(path, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._handler.setFormatter(HarmlessFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.INFO)
             logging.getLogger(name).addHandler(self._handler)

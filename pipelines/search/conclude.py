@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipelines.report.terminal_text import plain
 from pipelines.search.best import copy_best
 from pipelines.search.plots import draw
 from pipelines.search.search import Search
@@ -60,4 +61,4 @@ def say_search(report: dict[str, Any]) -> None:
         report["best"]["adapter"] or f"the adapter is on another machine: {report['best']['where']}",
         f"{report['folder']}/report.md",
     ):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(plain(line), soft_wrap=True)

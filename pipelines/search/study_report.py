@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.report.markdown import table
+from pipelines.report.markdown import block, code, table
 from pipelines.search.plots import PLOTS
 
 
@@ -30,9 +30,9 @@ def markdown(report: dict[str, Any], pictures: Mapping[str, str]) -> str:
         report: report.json's content.
         pictures: where each of PLOTS is, by name; those that are not there are left out.
     """
-    parts = [f"# {report['study']}\n\n{headline(report)}\n\n`{report['folder']}`\n"]
+    parts = [f"# {report['study']}\n\n{headline(report)}\n\n{code(report['folder'])}\n"]
     if best := report["best"]:
-        parts.append(f"## The best adapter\n\n{_place(best)}\n\n```\n{best['command']}\n```\n")
+        parts.append(f"## The best adapter\n\n{_place(best)}\n\n{block(best['command'])}")
     for name, about in PLOTS.items():
         if name in pictures:
             parts.append(f"## {about}\n\n![{about}]({pictures[name]})\n")
@@ -42,8 +42,8 @@ def markdown(report: dict[str, Any], pictures: Mapping[str, str]) -> str:
 
 def _place(best: Mapping[str, Any]) -> str:
     if best["adapter"] is None:
-        return f"On another machine, whose worker copies it to its own best/: `{best['where']}`"
-    return f"`{best['adapter']}`, sha256 `{best['sha256']}`\n\nVerified: {', '.join(best['checks'])}."
+        return f"On another machine, whose worker copies it to its own best/: {code(best['where'])}"
+    return f"{code(best['adapter'])}, sha256 {code(best['sha256'])}\n\nVerified: {', '.join(best['checks'])}."
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -53,11 +53,16 @@ def _table(report: dict[str, Any]) -> str:
     for row in report["trials"]:
         mark = "**" if row["number"] == chosen else ""
         value = "" if row["value"] is None else _short(row["value"])
-        tried = [_short(row["values"][key]) if key in row["values"] else "" for key in keys]
+        tried = [_cell(row["values"][key]) if key in row["values"] else "" for key in keys]
         number, seconds = f"{mark}{row['number']}{mark}", f"{row['seconds']:.1f}"
-        rows.append([number, row["state"], value, *tried, seconds, row["detail"]])
+        rows.append([number, row["state"], value, *tried, seconds, _cell(row["detail"])])
     return f"## Trials\n\n{table(head, rows)}"
 
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _cell(value: Any) -> str:
+    """A value of a trial, or what was said of it; text is shown as it is."""
+    return code(value) if isinstance(value, str) and value else _short(value)

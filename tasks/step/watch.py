@@ -9,7 +9,7 @@ from tasks.batch import Batch, Rows
 from tasks.errors import RunError
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step.bad_batch import write_bad_batch
+from tasks.step.bad_batch import BAD_BATCH, write_bad_batch
 from tasks.step.spike import spike_limit
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class Watch:
             return self._restore(said, counters)
         if self._train.on_bad == "stop":
             raise RunError(
-                f"{said}; nothing was updated. Lower optim.lr, or look at those rows (bad_batch.json names their "
-                "lines), or go on all the same with train.on_bad=skip or restore"
+                f"{said}; nothing was updated. Lower optim.lr, or look at those rows ({self._out / BAD_BATCH} names "
+                "their lines), or go on all the same with train.on_bad=skip or restore"
             )
         if counters.skipped_in_a_row + 1 >= SKIPPED_IN_A_ROW:
             raise RunError(f"{said}, as on the {SKIPPED_IN_A_ROW - 1} steps before; lower optim.lr")
