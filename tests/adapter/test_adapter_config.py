@@ -8,12 +8,12 @@ from tasks.model import Model
 from tests.adapter.saving import saved
 
 
-def test_what_mlx_lm_writes_is_read_and_what_it_adds_is_kept(model_folder, tmp_path):
+def test_what_mlx_lm_writes_is_read_and_what_it_adds_is_passed_over(model_folder, tmp_path):
     saved(tmp_path / "a", Model(path=str(model_folder())))
     path = tmp_path / "a" / CONFIG
     path.write_text(json.dumps({**json.loads(path.read_text()), "optimizer": "adam"}))
     config = read_config(tmp_path / "a")
-    assert (config["lora_parameters"]["rank"], config["num_layers"], config["optimizer"]) == (4, 3, "adam")
+    assert (config.parameters["rank"], config.last_blocks, config.rule.label) == (4, 3, "rank 4")
 
 
 @pytest.mark.parametrize(
