@@ -53,7 +53,9 @@ def verify(
     folder, run = with_form(adapter, None, overrides)
     verdict = _check(folder, run, lambda stage: stage)
     verdict_in_words = "verified" if verdict.passed else "not verified"
-    page = f"# {code(adapter_name(adapter))}: {verdict_in_words}\n\n{code(str(folder))}\n\n{checks(verdict.model_dump())}"
+    page = (
+        f"# {code(adapter_name(adapter))}: {verdict_in_words}\n\n{code(str(folder))}\n\n{checks(verdict.model_dump())}"
+    )
     publish_page("verdict", page, verdict_in_words)
     return _require_passed(folder, verdict).model_dump(mode="json")
 
