@@ -26,7 +26,7 @@ def explain(detail: ErrorDetails, run: type[BaseModel]) -> str:
     match detail["type"]:
         case "extra_forbidden":
             if key in known:  # of another kind of the same group
-                return f"{key}={shown}: there is no such key with {path[0]}={detail['loc'][-2]}; ~{key} takes it away"
+                return f"{key}={shown}: there is no such key with {path[0]}={detail['loc'][-2]}; '~{key}' takes it away"
             room = [k for k in known if k.rpartition(".")[0] == ".".join(path[:-1])]
             hint = suggest(key, known, f"choose from {', '.join(room)}", cutoff=0.5)
             return f"{key}={shown}: there is no such key; {hint}"

@@ -64,7 +64,7 @@ def as_flow(claimed: Claimed, values: space.Values, body: Callable[[], Outcome])
 
 def bury(earlier: str) -> None:
     """Marks the flow run that a dead worker left running, and its tasks, as crashed; another server's is let be."""
-    message = Crashed(message="Its worker died; another flow run of this name goes on with the trial.")
+    message = Crashed(message="Its worker died; another flow run of this name continues the trial.")
     with get_client(sync_client=True) as client:
         try:
             run = client.read_flow_run(UUID(earlier))

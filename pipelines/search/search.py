@@ -161,7 +161,7 @@ def _problems(prefix: str, plain: dict[str, Any], record: type[BaseModel]) -> li
         record.model_validate_json(json.dumps(plain))
     except ValidationError as error:
         messages = [explain(detail, record) if detail["loc"] else f": {_plainly(detail)}" for detail in error.errors()]
-        deeper = [re.sub(r"(; ~|did you mean )", rf"\g<1>{prefix}.", line) for line in messages]
+        deeper = [re.sub(r"(; '~|did you mean )", rf"\g<1>{prefix}.", line) for line in messages]
         return [f"{prefix}{line}" if line.startswith(":") else f"{prefix}.{line}" for line in deeper]
     return []
 

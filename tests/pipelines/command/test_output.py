@@ -27,3 +27,12 @@ def test_a_reader_that_leaves_changes_nothing(stream: str) -> None:
         said = talker.communicate(timeout=60)
     assert talker.returncode == 3
     assert not any(said), "no traceback, on either stream"
+
+
+def test_every_command_is_of_that_kind() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code = [sys.executable, "-m", "pipelines.serve", "--help"]
+    done = subprocess.run(code, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")

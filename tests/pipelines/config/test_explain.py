@@ -47,7 +47,7 @@ def test_pydantic() -> None:
     plain["lora"]["rnk"] = 3
     plain["batch"] = {"kind": "padded", "tokens": 4}
     assert [line for line in _explained(Run, plain) if "there is no such key" in line] == [
-        "batch.tokens=4: there is no such key with batch=padded; ~batch.tokens takes it away",
+        "batch.tokens=4: there is no such key with batch=padded; '~batch.tokens' takes it away",
         "lora.rnk=3: there is no such key; did you mean lora.rank?",
     ]
 

@@ -80,7 +80,7 @@ def test_who_goes_on_with_a_trial_marks_the_run_of_the_dead_worker(prefect_serve
     assert earlier is not None
     assert now is not None
     assert (earlier.type.value, now.type.value) == ("CRASHED", "COMPLETED")
-    assert "another flow run of this name goes on" in str(earlier.message)
+    assert "another flow run of this name continues" in str(earlier.message)
 
 
 @pytest.mark.flow
