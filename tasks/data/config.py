@@ -1,4 +1,4 @@
-"""The `data` group of the configuration: where the rows are, how they are read, and what of them is supervised."""
+"""The `data` group of the configuration: the sources of the rows, how they are read, and what is supervised."""
 
 from typing import Annotated, Any, Literal
 
@@ -99,7 +99,7 @@ class Data(Record):
     workers: Annotated[int, Field(ge=0)] | None = None
 
     def sources(self, split: str) -> tuple[Source, ...]:
-        """The sources of a split, one for each file, each with everything that it says and `data` says for it.
+        """Lists the sources of a split, one for each file, each with everything that it says and `data` says for it.
 
         Args:
             split: one of SPLITS; for one that is not given, what the folder that `train` is has for it.

@@ -1,4 +1,4 @@
-"""One source of rows, as a person names it: files or a hub dataset, what of it is read, and its share of a mixture."""
+"""A source of rows, as a person names it: files or a hub dataset, how it is read, and its share of a mixture."""
 
 import codecs
 from typing import Annotated, Literal
@@ -63,8 +63,8 @@ class Source(Record):
     text_rows: TextRows | None = None
 
     def files(self, split: str) -> "tuple[Source, ...]":
-        """This source as one for each of its files, in the order of their names; itself where it is no folder or
-        pattern, or where nothing answers to it.
+        """Gives a source for each file behind this one, in the order of their names; itself where it is no folder or
+        pattern, or where no file answers to it.
 
         Args:
             split: `train`, `valid` or `test`: which files of a folder.

@@ -1,1 +1,1 @@
-"""From a raw row to messages or text: one file a row format, detected per row."""
+"""From a raw row to messages, text or token ids: one file for each row format, detected row by row."""

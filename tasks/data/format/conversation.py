@@ -1,4 +1,4 @@
-"""A list of messages, in OpenAI's words or ShareGPT's, with the system message that may stand beside it."""
+"""Conversations: a list of messages, OpenAI's or ShareGPT's, and the system message that may stand beside it."""
 
 from typing import Any
 
@@ -32,7 +32,11 @@ def read_conversation(row: dict[str, Any], key: str) -> tuple[Message, ...]:
 
 
 def with_system(row: dict[str, Any], messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages, led by the `system` of the row where it has one that is not among them.
+    """Puts the `system` of a row in front of its messages, where it has one that is not among them.
+
+    Args:
+        row: the raw row.
+        messages: those of its conversation or prompt.
 
     Raises:
         DataError: it is no text, or another system message stands among them.

@@ -1,4 +1,4 @@
-"""The table of row formats, and which of them a row is in."""
+"""The table of row formats, and the detection of a row's format."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -80,7 +80,7 @@ def parse_row(
 
 
 def detect(row: Mapping[str, Any]) -> str:
-    """The name of a row's format, by the columns that say something; where that tells none, by those that are there.
+    """Names a row's format by the columns that are filled; where those fit none, by the columns that are there.
 
     Raises:
         DataError: the row has the columns of no format.

@@ -1,4 +1,4 @@
-"""What a value of a row is, in the words of JSON."""
+"""Names of JSON for the values of a row."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ KINDS = {bool: "boolean", int: "number", float: "number", str: "string", list: "
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value, for a message.
+    """Names the kind of a value, for an error's message.
 
     Example:
         >>> kind_of(3), kind_of({}), kind_of(["a"]), kind_of(None)

@@ -1,4 +1,4 @@
-"""Message and Example: what a row of any format becomes before a template sees it."""
+"""Message and Example: a parsed row of any format, before a template renders it."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Message:
     unread: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def as_template_input(self, *, arguments_as_text: bool = False) -> dict[str, Any]:
-        """The dict that a chat template reads; absent keys are left out, since templates test for their presence.
+        """Makes the dict that a chat template reads; absent keys are left out, since templates test for presence.
 
         Args:
             arguments_as_text: whether the arguments of a tool call are JSON in a string, as in OpenAI's interface.

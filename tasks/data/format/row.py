@@ -4,7 +4,7 @@ from typing import Any
 
 
 def filled(value: Any) -> bool:
-    """Whether a value says anything: not null, and not an empty string, list or object.
+    """Tells a value that says something from null and from an empty string, list or object.
 
     Example:
         >>> [filled(value) for value in (None, "", [], 0, False, " ")]
@@ -34,6 +34,6 @@ class Row(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a column, or the default where there is no such column."""
+        """Reads a column; gives `default` where there is no such column."""
         self.asked.add(name)
         return super().get(name, default)

@@ -36,7 +36,7 @@ class Unread:
 
 
 def describe_unread(name: str, value: Any, read: Iterable[str]) -> Unread:
-    """What a value says that nothing reads.
+    """Describes a value that nothing reads.
 
     Args:
         name: the column, or `messages[].key`.
@@ -59,7 +59,7 @@ def describe_unread(name: str, value: Any, read: Iterable[str]) -> Unread:
 
 
 def is_about_the_row(name: str) -> bool:
-    """Whether a name says that its values describe a row rather than belong to it: an id, a source, a title.
+    """Recognises the name of a column that describes its row rather than belongs to it: an id, a source, a title.
 
     Example:
         >>> is_about_the_row("conversation_id"), is_about_the_row("context")
@@ -69,7 +69,7 @@ def is_about_the_row(name: str) -> bool:
 
 
 def is_label(name: str) -> bool:
-    """Whether a name says that its values judge the row: a label, a score, a mask.
+    """Recognises the name of a column that judges its row: a label, a score, a mask.
 
     Example:
         >>> is_label("quality_score"), is_label("year")
@@ -79,7 +79,12 @@ def is_label(name: str) -> bool:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """The texts in a value: itself, those in a list, the contents of messages; metadata in objects is not looked at."""
+    """Yields the texts in a value: itself, those in a list, the contents of messages; no other key of an object.
+
+    Example:
+        >>> list(texts_of(["a", {"role": "user", "content": "b"}, {"source": "c"}]))
+        ['a', 'b']
+    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | tuple):

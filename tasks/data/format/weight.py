@@ -14,7 +14,7 @@ FLAGS = {"train": True, "training": True, "trainable": True, "train_on_turn": Tr
 
 
 def row_weight(row: dict[str, Any]) -> float:
-    """The weight of a row, by which those of all its targets are multiplied: its `weight`; 1 where it has none.
+    """Reads the weight of a row, by which the weights of all its targets are multiplied; 1 where it has none.
 
     Raises:
         DataError: no number, or one out of range.
@@ -27,7 +27,7 @@ def row_weight(row: dict[str, Any]) -> float:
 
 
 def read_weight(item: dict[str, Any], where: str) -> float | None:
-    """The weight that a message asks for itself, by `weight` or by one of FLAGS; None where by neither.
+    """Reads the weight that a message asks for itself, by `weight` or by one of FLAGS; None where by neither.
 
     Args:
         item: the message.
@@ -52,7 +52,7 @@ def read_weight(item: dict[str, Any], where: str) -> float | None:
 
 
 def read_spans(value: Any, length: int, where: str) -> tuple[Span, ...] | None:
-    """The parts of a text, or of a list of token ids, that a row names as targets by `spans`.
+    """Reads the parts of a text, or of a list of token ids, that a row names as targets by `spans`.
 
     Args:
         value: a list of [start, stop] or [start, stop, weight], counted from 0, `stop` not included; or None.

@@ -1,6 +1,6 @@
-"""The rows of a source in blocks of some megabytes: what is read at a time, given to a worker, and kept as a shard.
+"""Blocks of a source's rows, some megabytes each: the unit that is read, given to a worker, and kept as a shard.
 
-Where a block ends depends on the source alone, so that a block's number names the same rows in every run.
+The end of a block depends on the source alone, so that a block's number names the same rows in every run.
 """
 
 import io
@@ -32,7 +32,7 @@ _ROWS = 4096
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of a source that stand one after another.
+    """Consecutive rows of a source.
 
     Args:
         path: the source, for errors.
@@ -49,7 +49,7 @@ class Block:
     read: tuple[Numbered, ...] = ()
 
     def rows(self) -> Iterator[Numbered]:
-        """(line, row), or (line, DataError) for one that cannot be read.
+        """Yields (line, row), or (line, DataError) for a row that cannot be read.
 
         Example:
             >>> list(Block("a.jsonl", 30, 7, b'{"text": "a"}\\n\\n{"text": "b"}\\n').rows())
@@ -163,6 +163,6 @@ class _Ahead:
         self._head, self._file = head, file
 
     def read(self, size: int) -> bytes:
-        """The next bytes, at most `size` of them where none were read ahead."""
+        """Gives the next bytes: those read ahead first, then at most `size` more."""
         head, self._head = self._head, b""
         return head + self._file.read(size)

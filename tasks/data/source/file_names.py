@@ -1,4 +1,4 @@
-"""Which files a path stands for: those that a pattern matches, or those of a folder that are named after a split."""
+"""Files behind a path: those that match a pattern, or those of a folder that are named after a split."""
 
 import glob
 from pathlib import Path
@@ -14,7 +14,7 @@ _SAVED = ("dataset_info.json", "dataset_dict.json")
 
 
 def files_of(path: str, split: str) -> list[str]:
-    """The files that a pattern or a folder stands for, by name; none where it is neither, or has none.
+    """Lists the files behind a pattern or a folder, sorted by name; none where the path is neither, or has none.
 
     Args:
         path: such as `chat-*.jsonl` or a folder.
@@ -39,7 +39,7 @@ def files_of(path: str, split: str) -> list[str]:
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path is a pattern of several files, and not the name of one.
+    """Tells a pattern of several files from the name of one.
 
     Example:
         >>> is_pattern("chat-*.jsonl"), is_pattern("chat.jsonl")
@@ -49,23 +49,36 @@ def is_pattern(path: str) -> bool:
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether a folder was written by `save_to_disk` of a dataset or of several by name."""
+    """Recognises a folder written by `save_to_disk`, of a dataset or of several by name.
+
+    Example:
+        >>> is_saved(Path("no/such/folder"))
+        False
+    """
     return any((folder / name).is_file() for name in _SAVED)
 
 
 def saved_split(folder: Path, split: str) -> str | None:
-    """The name under which a folder of several saved datasets has a split; None where it has none.
+    """Finds the name under which a folder of several saved datasets has a split; None where it has none.
 
     Args:
-        folder: what `DatasetDict.save_to_disk` wrote.
-        split: one of ours, or a name of theirs.
+        folder: written by `DatasetDict.save_to_disk`.
+        split: `train`, `valid` or `test`, or a name of the folder's own.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "validation").mkdir()
+        >>> _ = (folder / "validation" / "dataset_info.json").write_text("{}")
+        >>> saved_split(folder, "valid")
+        'validation'
     """
     names = next((names for names in _NAMES.values() if split in names), (split,))
     return next((name for name in (split, *names) if (folder / name / _SAVED[0]).is_file()), None)
 
 
 def ending(path: Path) -> str:
-    """The ending of a file that says its format, behind which it may be compressed.
+    """Gives the ending that names a file's format, without that of a compression behind it.
 
     Example:
         >>> ending(Path("a.jsonl.zst")), ending(Path("a.CSV"))

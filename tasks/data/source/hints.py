@@ -1,4 +1,4 @@
-"""What is probably meant by a row that cannot be read, for the end of its error's message."""
+"""Hints for the end of an error's message: the probable meaning of a row that cannot be read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,11 @@ _STARTS = {
 
 
 def json_hint(text: str, at: int) -> str:
-    """What is probably wrong at the character where the JSON decoder gave up; "" where nothing can be said.
+    """Guesses the mistake at the character where the JSON decoder gave up; an empty string where there is no guess.
+
+    Args:
+        text: the line.
+        at: the character, counted from 0.
 
     Example:
         >>> json_hint("{'a': 1}", 1)
@@ -40,7 +44,11 @@ def json_hint(text: str, at: int) -> str:
 
 
 def columns_hint(row: Mapping[str, Any], known: set[str]) -> str:
-    """What is probably meant by a row whose columns are no format's.
+    """Guesses the meaning of a row whose columns fit no format; an empty string where there is no guess.
+
+    Args:
+        row: the raw row.
+        known: the columns by which formats are detected.
 
     Example:
         >>> columns_hint({"Messages": []}, {"messages"})

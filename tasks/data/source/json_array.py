@@ -18,7 +18,7 @@ _TOKEN = 16
 
 
 def read_array(file: IO[bytes], path: str, line: int = 1) -> Iterator[tuple[int, Any]]:
-    """The elements of a JSON array, each with the line it begins on.
+    """Reads the elements of a JSON array, each with the line that it begins on.
 
     Args:
         file: the bytes, UTF-8.
@@ -74,7 +74,7 @@ class _Window:
         return ""
 
     def element(self) -> tuple[str, int]:
-        """The text of the value that stands here, and its line."""
+        """Reads the text of the next value, and its line."""
         while True:
             try:
                 end = _SCAN.raw_decode(self._text, self._at)[1]
@@ -93,7 +93,7 @@ class _Window:
         return element, line
 
     def at_end(self) -> bool:
-        """Whether nothing but white space follows."""
+        """Looks whether nothing but white space follows."""
         self._gap()
         return self._at == len(self._text)
 

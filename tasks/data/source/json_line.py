@@ -1,4 +1,4 @@
-"""One line of JSON as a row, strictly: what another reader would take differently, or lose, is refused."""
+"""One line of JSON as a row, strictly: a line that another reader would take differently, or lose, is refused."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from tasks.errors import DataError
 
 
 def decode_row(line: bytes, path: str, number: int) -> Any:
-    """The value of one line.
+    """Decodes one line.
 
     Args:
         line: its bytes, with or without the line end.
@@ -30,7 +30,15 @@ def decode_row(line: bytes, path: str, number: int) -> Any:
 
 
 def decode_text(data: bytes) -> str:
-    """UTF-8 bytes as text; a NUL byte or bytes of another encoding are refused."""
+    """Decodes UTF-8 bytes.
+
+    Raises:
+        DataError: a NUL byte, or bytes of another encoding.
+
+    Example:
+        >>> decode_text("é".encode())
+        'é'
+    """
     if b"\0" in data:
         raise DataError(
             "the line has a NUL byte; the file is damaged, or UTF-16 without a mark (data.encoding=utf-16-le)"
@@ -44,7 +52,15 @@ def decode_text(data: bytes) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text, strictly."""
+    """Parses a JSON text strictly.
+
+    Raises:
+        DataError: bad JSON, a duplicate key, NaN, a number that is too large, or half a surrogate pair.
+
+    Example:
+        >>> parse_json('{"a": [1, 2.5]}')
+        {'a': [1, 2.5]}
+    """
     try:
         # Files with byte order marks that were joined into one have such a mark at the beginning of a line.
         value = _DECODER.decode(text.removeprefix("\ufeff"))
@@ -62,7 +78,18 @@ def parse_json(text: str) -> Any:
 
 
 def check_surrogates(text: str, value: Any) -> None:
-    """Refuses half of a surrogate pair, which no tokenizer can encode; `text` is what `value` was parsed from."""
+    """Refuses half of a surrogate pair, which no tokenizer can encode.
+
+    Args:
+        text: JSON.
+        value: parsed from it.
+
+    Raises:
+        DataError: a string of the value has such a half.
+
+    Example:
+        >>> check_surrogates('"\\\\ud83d\\\\ude00"', "\\U0001f600")
+    """
     if "\\ud" not in text and "\\uD" not in text:
         return
     try:

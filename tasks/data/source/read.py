@@ -47,7 +47,13 @@ def read_rows(
 def source_blocks(
     source: str, split: str = "train", encoding: str | None = None, text_rows: str = "file"
 ) -> Iterator[Block]:
-    """Reads a source in blocks; see `read_rows` for the arguments.
+    """Reads a source in blocks.
+
+    Args:
+        source: a file, a folder saved by `datasets`, or the id of a hub dataset.
+        split: of a hub dataset or a saved one.
+        encoding: of a file of text, where it is not UTF-8 and has no byte order mark.
+        text_rows: what a row of a .txt file is: `file`, `paragraph` or `line`.
 
     Raises:
         DataError: the source does not exist, or is empty.
@@ -58,7 +64,7 @@ def source_blocks(
 
 
 def is_hub(source: str) -> bool:
-    """Whether a source is a hub dataset's id rather than a file.
+    """Tells a hub dataset's id from the path of a file.
 
     Example:
         >>> is_hub("openai/gsm8k:main"), is_hub("data/chat.jsonl")
@@ -69,7 +75,7 @@ def is_hub(source: str) -> bool:
 
 
 def existing(source: str) -> Path:
-    """The path of a file that is there and not empty, or of a folder that `datasets` saved.
+    """Gives the path of a file that is there and not empty, or of a folder that `datasets` saved.
 
     Raises:
         DataError: there is none, or it is another sort of folder.

@@ -119,12 +119,20 @@ def read_saved(folder: Path, split: str) -> Iterator[tuple[int, Any]]:
 
 
 def hub_digest(source: str, split: str) -> str:
-    """The fingerprint that `datasets` keeps of a hub dataset's split, which changes with its content."""
+    """Gives the fingerprint that `datasets` keeps of a hub dataset's split, which changes with its content.
+
+    Args:
+        source: `owner/name` or `owner/name:config`.
+        split: as `datasets` names it.
+
+    Raises:
+        DataError: no network, no such dataset, or no such split.
+    """
     return str(_load_hub(source, split)._fingerprint)
 
 
 def without_nulls(value: Any) -> Any:
-    """A value without the keys that are null, at any depth; nulls in lists stay, since they have a place.
+    """Takes the keys that are null out of a value, at any depth; nulls in lists stay, since they have a place.
 
     Arrow keeps one set of keys for all rows: the arguments of every tool stand in each call, those of others as null.
 

@@ -1,4 +1,4 @@
-"""What builders that were killed and never started again left behind."""
+"""Leftovers of builders that were killed and never started again."""
 
 import shutil
 import time
@@ -10,7 +10,10 @@ _WEEK = 7 * 24 * 3600
 
 
 def remove_abandoned(root: Path) -> None:
-    """Removes half-built caches that nobody has written to for a week and nobody is building.
+    """Removes half-built caches that were not written to for a week and are not being built.
+
+    Args:
+        root: the folder of caches.
 
     Example:
         >>> import tempfile

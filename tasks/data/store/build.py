@@ -26,10 +26,10 @@ _MOST_WORKERS = 8
 
 
 class Built:
-    """What has been made.
+    """Shards that have been made, and the counts of their rows.
 
     Attributes:
-        tallies: what was said of the rows of each source, by split.
+        tallies: the counts of each source's rows, by split.
         indexes: the index of each source, by split.
         digests: the SHA-256 of each shard file, by name.
         found: how many shards had been made before.
@@ -43,7 +43,12 @@ class Built:
         self._tokens: dict[str, list[int]] = {split: [] for split in self.tallies}
 
     def add(self, job: Job, shard: Shard) -> int:
-        """Counts a shard, and gives its rows; they come in order."""
+        """Counts a shard, and gives the number of rows read for it.
+
+        Args:
+            job: what it was made of; jobs come in order.
+            shard: the shard.
+        """
         tally = shard.counted()
         self.tallies[job.pool][job.source].add(tally)
         self._tokens[job.pool].append(shard.tokens)
@@ -51,7 +56,7 @@ class Built:
         return tally.rows
 
     def finish(self, folder: Path) -> None:
-        """Joins the indexes of the shards, and leaves nothing in the folder that only the building needed."""
+        """Joins the indexes of the shards, and removes from the folder what only the building needed."""
         for pool, tokens in self._tokens.items():
             starts = np.concatenate([[0], np.cumsum(tokens)]).astype(np.int64)
             parts = []
@@ -68,6 +73,9 @@ class Built:
 
 def build_shards(maker: Maker) -> Built:
     """Makes every shard that is not there yet.
+
+    Args:
+        maker: makes one shard; the folder and the settings are its own.
 
     Raises:
         DataError: a source or a row that cannot be used; the first one, by order.

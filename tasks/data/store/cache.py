@@ -43,7 +43,10 @@ class TokenCache(Record):
     splits: dict[str, SplitStats]
 
     def split(self, name: str) -> TokenSplit:
-        """The examples of a split, memory-mapped.
+        """Opens the examples of a split, memory-mapped.
+
+        Args:
+            name: `train`, `valid` or `test`.
 
         Raises:
             DataError: there is no such split.
@@ -57,7 +60,7 @@ class TokenCache(Record):
 def build_cache(
     data: Data, tokenizer: "PreTrainedTokenizerBase", *, tokenizer_fingerprint: str, root: Path
 ) -> TokenCache:
-    """The token cache of a dataset, made or found under `root`.
+    """Makes the token cache of a dataset under `root`, or finds it there.
 
     One that is there costs a look at the state of its files and sources (size, inode, times); their bytes are read
     where that changed (see `Digests`), and a cache with a damaged file is built anew. One that is not there is built

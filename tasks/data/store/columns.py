@@ -1,7 +1,7 @@
 """The index of examples: an int64 row for each, in these columns.
 
-Where the example starts and stops in its pool, its prompt's length, the line of its row, the digest of its row, which
-of the split's sources it came from, and the checksum of what stands in the pool.
+The start and the stop of the example in its pool, its prompt's length, the line of its row, the digest of its row, the
+number of its source in the split, and the checksum of its tokens in the pool.
 """
 
 START, STOP, PROMPT, LINE, DIGEST, SOURCE, CHECK = range(7)

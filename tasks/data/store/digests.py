@@ -23,7 +23,7 @@ _MOST = 10_000
 
 
 class Digests:
-    """The digests that one file remembers.
+    """SHA-256 digests of files, remembered in one file.
 
     Args:
         memory: the file; it may be missing, damaged or read-only, at the cost of reading the files again.
@@ -46,7 +46,11 @@ class Digests:
         self._changed = False
 
     def digest(self, path: Path) -> str:
-        """The SHA-256 of a file's bytes."""
+        """Computes the SHA-256 of a file's bytes, or remembers it.
+
+        Raises:
+            DataError: the file changed while it was read.
+        """
         name, before = str(path.resolve()), _state(path)
         known = self._known.get(name)
         if isinstance(known, list) and len(known) == 2 and known[0] == before and isinstance(known[1], str):
@@ -59,7 +63,12 @@ class Digests:
         return digest
 
     def believe(self, path: Path, digest: str) -> None:
-        """Remembers the digest of a file that this process has just written."""
+        """Remembers the digest of a file that this process has just written.
+
+        Args:
+            path: the file.
+            digest: SHA-256 of its bytes.
+        """
         self._remember(str(path.resolve()), _state(path), digest, time.time_ns())
 
     def _remember(self, name: str, state: list[int], digest: str, when: int) -> None:
@@ -69,7 +78,7 @@ class Digests:
         self._changed = True
 
     def save(self) -> None:
-        """Writes what was learned, where that is possible."""
+        """Writes the digests into the memory, where that is possible."""
         if not self._changed:
             return
         try:
@@ -80,7 +89,7 @@ class Digests:
 
 
 def source_digest(source: Source, digests: Digests) -> str:
-    """What identifies the content of a source: the digest of its bytes; for a hub dataset, its fingerprint.
+    """Identifies the content of a source by the digest of its bytes; for a hub dataset, by its fingerprint.
 
     Args:
         source: one file, a folder saved by `datasets`, or a hub dataset.

@@ -1,4 +1,4 @@
-"""Which rows are held out, and which stand twice: by the digest of each row's tokens, whatever its place."""
+"""The share of rows that is held out, and the rows that stand twice: by the digest of each row's tokens."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ Digests = NDArray[np.int64]
 
 
 def row_digest(ids: list[int]) -> int:
-    """63 bits of the SHA-256 of a row's token ids, so that rows which differ only in columns not trained on are equal.
+    """Computes 63 bits of the SHA-256 of a row's token ids; columns that are not trained on make no difference.
 
     Example:
         >>> row_digest([1, 2]) == row_digest([1, 2]), row_digest([1, 2]) == row_digest([2, 1])
@@ -19,7 +19,7 @@ def row_digest(ids: list[int]) -> int:
 
 
 def held_out(digests: Digests, share: float, most: int) -> NDArray[np.bool_]:
-    """Which examples are held out: those with the smallest digests, equal ones together.
+    """Chooses the examples to hold out: those with the smallest digests, equal ones together.
 
     The choice depends on the rows alone, not on their order or on a seed, and no row stands on both sides.
 
@@ -47,7 +47,11 @@ def held_out(digests: Digests, share: float, most: int) -> NDArray[np.bool_]:
 
 
 def duplicates(lines: NDArray[np.int64], digests: Digests) -> NDArray[np.int64]:
-    """The lines of rows that repeat an earlier one; the pieces of one row, which share its line, do not.
+    """Finds the lines of rows that repeat an earlier one; the pieces of one row, which share its line, do not.
+
+    Args:
+        lines: of each example's row, int64 [examples].
+        digests: of each example's row, int64 [examples].
 
     Example:
         >>> duplicates(np.array([1, 1, 2, 3]), np.array([5, 5, 3, 5])).tolist()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A block and where its shard goes.
+    """A block and the place of its shard.
 
     Args:
         pool: the pool, a split's name.
@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Maker:
-    """What makes shards of blocks.
+    """Makes shards of blocks.
 
     Args:
         folder: where the shards go.
@@ -50,7 +50,7 @@ class Maker:
     template: str | None
 
     def __call__(self, job: Job) -> tuple[Shard, bool]:
-        """The shard of a block, and whether it had been made before, by a run that did not end.
+        """Makes the shard of a block; gives it, and whether an earlier run that did not end had made it.
 
         Raises:
             DataError: a row that cannot be trained on as meant, where `data.strict`.

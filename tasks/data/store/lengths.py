@@ -1,4 +1,4 @@
-"""How long the examples of a split are: percentiles, and a histogram whose bins grow with the length."""
+"""Lengths of the examples of a split: percentiles, and a histogram whose bins grow with the length."""
 
 import math
 
@@ -11,7 +11,7 @@ _BINS = 16
 
 
 class Bin(Record):
-    """How many examples have `least` to `most` tokens."""
+    """A bin of a histogram: the number of examples with `least` to `most` tokens."""
 
     least: int
     most: int
@@ -38,7 +38,10 @@ class Lengths(Record):
 
 
 def describe_lengths(lengths: NDArray[np.int64]) -> Lengths:
-    """The percentiles and the histogram of at least one length. A percentile is a length that occurs.
+    """Computes percentiles and a histogram. A percentile is a length that occurs.
+
+    Args:
+        lengths: of the examples, in tokens; int64 [examples], at least one.
 
     Example:
         >>> found = describe_lengths(np.array([3, 4, 5, 90]))

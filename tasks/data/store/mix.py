@@ -1,4 +1,4 @@
-"""Several sources mixed by weight: which examples of each stand in an epoch, and how often."""
+"""Several sources mixed by weight: the examples of each that stand in an epoch, and how often."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,7 +13,7 @@ Index = NDArray[np.int64]
 
 
 class SourceStats(Record):
-    """What one of a split's sources gives to it.
+    """The part of one source in a split.
 
     Args:
         path: the source.
@@ -39,8 +39,8 @@ class SourceStats(Record):
 
 
 def mixed(indexes: Sequence[Index], weights: Sequence[float] | None, by: Literal["examples", "tokens"], repeat: bool):
-    """The index rows of each source that stand in an epoch, in the order of the source, a repeated source one copy
-    after another.
+    """Chooses the index rows of each source that stand in an epoch, in the order of the source, a repeated source one
+    copy after another.
 
     The smallest (`repeat`: the largest) source for its weight is taken whole, once; the others get what is due to
     them against it. Where only a part of a source is due, it is the rows with the smallest digests, so that the
@@ -48,7 +48,7 @@ def mixed(indexes: Sequence[Index], weights: Sequence[float] | None, by: Literal
 
     Args:
         indexes: the index of each source, int64 [examples, columns].
-        weights: what each source is to have, in proportion; None for all of all.
+        weights: the proportions of the sources; None for all of all.
         by: whether in examples or in tokens.
         repeat: whether small sources are repeated rather than large ones cut.
 
@@ -72,7 +72,16 @@ def mixed(indexes: Sequence[Index], weights: Sequence[float] | None, by: Literal
 
 
 def source_stats(path: str, weight: float | None, rows: int, available: Index, taken: Index, share: float):
-    """The figures of one source: `available` before and `taken` after it was mixed."""
+    """Counts one source.
+
+    Args:
+        path: the source.
+        weight: its weight; None where no source has one.
+        rows: read from it.
+        available: its index before it was mixed, int64 [examples, columns].
+        taken: its index afterwards.
+        share: of the split.
+    """
     distinct = len(np.unique(taken[:, START]))
     return SourceStats(
         path=path,
@@ -88,7 +97,11 @@ def source_stats(path: str, weight: float | None, rows: int, available: Index, t
 
 
 def shares(taken: Sequence[Index], by: Literal["examples", "tokens"]) -> list[float]:
-    """The share that each source has in the end.
+    """Computes the share of each source in the split.
+
+    Args:
+        taken: the index of each source after it was mixed.
+        by: whether in examples or in tokens.
 
     Example:
         >>> shares([np.zeros((3, 7), int), np.zeros((1, 7), int)], "examples")

@@ -1,4 +1,4 @@
-"""How far the tokenizing of a large source is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of the tokenizing of a large source: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from types import TracebackType
@@ -11,7 +11,7 @@ _EVERY = 15.0  # seconds between two lines
 
 
 class Tokenizing:
-    """Says on standard error how many rows are tokenized; nothing at all where it takes but a moment.
+    """Shows on standard error how many rows are tokenized; nothing where it takes but a moment.
 
     Args:
         total: the bytes of all sources; None where that is not known.
@@ -36,7 +36,12 @@ class Tokenizing:
             self._bar.stop()
 
     def advance(self, *, rows: int, size: int) -> None:
-        """Says that `rows` more rows are done, of `size` bytes."""
+        """Counts further rows that are done.
+
+        Args:
+            rows: how many.
+            size: bytes that were read for them.
+        """
         self._rows, self._size = self._rows + rows, self._size + size
         now = time.monotonic()
         if self._console.is_terminal:

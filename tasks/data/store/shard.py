@@ -20,18 +20,18 @@ from tasks.data.store.stats import Tally
 from tasks.errors import DataError
 
 PARTS = ("<u4", "<f4", "u1")
-"""What a shard file holds of all its tokens, one part after another: their ids, their weights, whose words they are."""
+"""The parts of a shard file, one after another, each of all tokens: their ids, their weights, their speakers."""
 
 _TALLY = TypeAdapter(Tally)
 
 
 class Shard(Record):
-    """What is written last of a shard: its presence means that the shard is complete.
+    """The record that is written last of a shard: its presence means that the shard is complete.
 
     Args:
         tokens: in the shard.
         digests: the SHA-256 of its files, by name.
-        tally: what was said of its rows, JSON.
+        tally: the counts of its rows, JSON.
     """
 
     tokens: int
@@ -39,24 +39,43 @@ class Shard(Record):
     tally: str
 
     def counted(self) -> Tally:
-        """What was said of its rows."""
+        """Reads the counts of its rows."""
         return _TALLY.validate_json(self.tally, strict=False)
 
 
 def shard_file(folder: Path, pool: str, n: int) -> Path:
-    """The file of shard n of a pool."""
+    """Names the file of shard n of a pool.
+
+    Example:
+        >>> shard_file(Path("cache"), "train", 3).name
+        'train.00003.tokens'
+    """
     return folder / f"{pool}.{n:05d}.tokens"
 
 
 def index_file(folder: Path, pool: str, n: int) -> Path:
-    """The index of shard n while the cache is being built."""
+    """Names the index of shard n, which is there while the cache is being built.
+
+    Example:
+        >>> index_file(Path("cache"), "train", 3).name
+        'train.00003.index.npy'
+    """
     return folder / f"{pool}.{n:05d}.index.npy"
 
 
 def write_shard(
     folder: Path, pool: str, n: int, source: int, examples: Iterable[tuple[int, int, Tokens]], tally: Tally
 ) -> Shard:
-    """Writes the examples of a block, (line, digest, tokens) each; `tally` is complete when they are used up."""
+    """Writes the examples of a block.
+
+    Args:
+        folder: of the cache that is being built.
+        pool: the pool, a split's name.
+        n: the shard's number in it.
+        source: the number of the block's source in the split.
+        examples: (line, digest, tokens) of each.
+        tally: the counts of the block's rows, complete when the examples are used up.
+    """
     parts = [bytearray() for _ in PARTS]
     index: list[tuple[int, ...]] = []
     at = 0
@@ -84,7 +103,13 @@ def write_shard(
 
 
 def finished_shard(folder: Path, pool: str, n: int) -> Shard | None:
-    """Shard n, where it was written before, to the last byte; None where it was not."""
+    """Finds shard n, where it was written before to the last byte; None where it was not.
+
+    Args:
+        folder: of the cache that is being built.
+        pool: the pool.
+        n: the shard's number in it.
+    """
     try:
         shard = Shard.model_validate_json(_done_file(folder, pool, n).read_bytes())
         whole = all(file_digest(folder / name) == digest for name, digest in shard.digests.items())
@@ -97,12 +122,22 @@ def finished_shard(folder: Path, pool: str, n: int) -> Shard | None:
 
 
 def read_index(folder: Path, pool: str, n: int) -> NDArray[np.int64]:
-    """The index of shard n, int64 [examples, 7], counted from the shard's own first token."""
+    """Reads the index of shard n, int64 [examples, 7], counted from the shard's own first token.
+
+    Args:
+        folder: of the cache that is being built.
+        pool: the pool.
+        n: the shard's number in it.
+    """
     return np.fromfile(index_file(folder, pool, n), np.int64).reshape(-1, CHECK + 1)
 
 
 def map_shard(path: Path, tokens: int) -> tuple[NDArray[Any], ...]:
-    """The parts of a shard, memory-mapped and read-only.
+    """Maps the parts of a shard into memory, read-only.
+
+    Args:
+        path: the shard's file.
+        tokens: in it.
 
     Raises:
         DataError: the file is not as long as it was written.
@@ -119,7 +154,12 @@ def map_shard(path: Path, tokens: int) -> tuple[NDArray[Any], ...]:
 
 
 def check_sum(parts: tuple[NDArray[Any], ...], line: int, prompt: int) -> int:
-    """The CRC-32 of an example: its tokens, line and prompt's length.
+    """Computes the CRC-32 of an example.
+
+    Args:
+        parts: the ids, weights and speakers of its tokens.
+        line: of its row.
+        prompt: its prompt's length in tokens.
 
     Example:
         >>> tokens = np.array([5], "<u4"), np.array([1.0], "<f4"), np.array([3], "u1")

@@ -1,4 +1,4 @@
-"""The splits of a cache: what is held out, mixed, and stands in two of them; their indexes and their counts."""
+"""The splits of a cache: rows held out, mixed, left out or in two of them; their indexes and their counts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,11 @@ _LINES = 1 << 40
 
 def write_splits(folder: Path, data: Data, built: Built) -> dict[str, SplitStats]:
     """Writes `<split>.index.npy` of each split, and gives the counts.
+
+    Args:
+        folder: of the cache that is being built.
+        data: the settings.
+        built: the shards; with `data.dedup`, repetitions are taken out of its indexes.
 
     Raises:
         DataError: nothing can be trained on, or, where `data.strict`, a row of valid or test stands in train too.

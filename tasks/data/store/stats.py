@@ -1,4 +1,4 @@
-"""What a split holds and what was done to its rows, counted while it is tokenized."""
+"""Counts of a split: its tokens, and what was done to its rows, counted while they are tokenized."""
 
 import re
 from dataclasses import dataclass, field, fields
@@ -28,12 +28,21 @@ class Remark(Record):
     lines: tuple[int, ...] = ()
 
     def plus(self, count: int, lines: tuple[int, ...]) -> "Remark":
-        """This, and `count` more on `lines`."""
+        """Adds to the count, and to the first lines.
+
+        Args:
+            count: rows more.
+            lines: the first of them.
+
+        Example:
+            >>> Remark(count=1, lines=(3,)).plus(2, (5, 6)).lines
+            (3, 5, 6)
+        """
         return Remark(count=self.count + count, lines=tuple(dict.fromkeys((*self.lines, *lines)))[:FIRST_LINES])
 
 
 class Share(Record):
-    """How many tokens hold someone's words, and how many of them are supervised."""
+    """The number of tokens of one speaker, and of the supervised ones among them."""
 
     tokens: int
     supervised_tokens: int
@@ -45,18 +54,18 @@ class SplitStats(Record):
     Args:
         rows: rows read from the source; 0 for a held-out split, whose rows are counted in train, and so are its
             `formats`, `dropped`, `lost`, `notes` and `specials`.
-        examples: what is trained on.
+        examples: how many are trained on.
         dropped: rows left out, by reason (numbers in it written N).
         lost: rows trained on of which the chat template left something out, where `data.allow_lost`.
-        notes: what else is worth knowing about rows: what the template rewrote or added.
+        notes: what else is worth knowing about rows, such as text that the template rewrote or added.
         specials: special tokens that stand in the rows' own texts, by token and role: a hazard, since the tokenizer
             takes them for real ones.
         unread: columns that no format reads, and keys of messages (`messages[].key`) that no template reads, each
             with the rows that have a value in it.
         tokens: real ones.
         supervised_tokens: those with a weight above 0.
-        by_role: both, by whose words they are (all of SPEAKERS): `template` is what the chat template writes around
-            the messages, `text` is rows of plain text. A supervised turn's end counts as the speaker's.
+        by_role: both, by speaker (all of SPEAKERS): `template` is the text that the chat template writes around the
+            messages, `text` is rows of plain text. A supervised turn's end counts as the speaker's.
         weighted: supervised tokens with another weight than 1.
         lengths: of the examples, in tokens.
         longest: the tokens of the longest example.
@@ -106,11 +115,22 @@ class Tally:
     unread: dict[str, UnreadColumn] = field(default_factory=dict)
 
     def drop(self, reason: str, line: int) -> None:
-        """Counts a row left out."""
+        """Counts a row that is left out.
+
+        Args:
+            reason: why; numbers in it are counted together.
+            line: of the row.
+        """
         _say(self.dropped, re.sub(r"(?<![\w-])\d+(?!\w)", "N", reason), 1, line)
 
     def keep(self, tokens: Tokens, format: str, line: int) -> None:
-        """Counts a row that becomes an example, and what was said of it."""
+        """Counts a row that becomes an example, and the remarks on it.
+
+        Args:
+            tokens: of the row.
+            format: its format.
+            line: of the row.
+        """
         _say(self.formats, format, 1, line)
         for where, said in ((self.lost, tokens.lost), (self.notes, tokens.notes), (self.specials, tokens.specials)):
             for text in said:
@@ -118,7 +138,7 @@ class Tally:
         self._count_unread(count_unread(tokens.unread, line))
 
     def add(self, later: "Tally") -> None:
-        """Adds what was said of the rows that follow."""
+        """Adds the counts of the rows that follow."""
         self.rows += later.rows
         for name in (item.name for item in fields(self) if item.name not in ("rows", "unread")):
             remarks = getattr(self, name)
@@ -145,12 +165,12 @@ def split_stats(
     tally: Tally,
     shared: NDArray[np.bool_],
 ) -> SplitStats:
-    """The counts of one split; its tokens are read once, a window of the pool at a time.
+    """Counts one split; its tokens are read once, a window of the pool at a time.
 
     Args:
         index: the split's index.
         pool: the ids, weights and speakers that it points into.
-        tally: what was said of the split's rows.
+        tally: the counts of the split's rows.
         shared: whether each example stands in train too; empty for train.
     """
     counts, weighted, largest = np.zeros((2, len(SPEAKERS)), np.int64), Remark(), 0

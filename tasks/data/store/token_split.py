@@ -1,4 +1,4 @@
-"""Examples on disk: shards of ids, of weights and of whose words they are, and an index row for each example.
+"""Examples on disk: shards of ids, weights and speakers, and an index row for each example.
 
 A split is an index into a pool of shards, so that a held-out split, or a row that stands in it twice, costs no copy.
 """
@@ -22,8 +22,8 @@ from tasks.errors import DataError
 class TokenSplit:
     """The examples of one split, memory-mapped; a shard is opened when an example of it is read first.
 
-    Each example is held to the checksum of its index row when this object reads it first, so that what is trained on
-    is what was written.
+    Each example is compared with the checksum of its index row when this object reads it first, so that training sees
+    the bytes that were written.
 
     Args:
         folder: the cache.
@@ -63,7 +63,7 @@ class TokenSplit:
 
     @property
     def sources(self) -> NDArray[np.int64]:
-        """Which of the split's sources each example came from, counted from 0: int64 [examples]."""
+        """The number of each example's source in the split, counted from 0: int64 [examples]."""
         return self._index[:, SOURCE]
 
     def ids(self, i: int) -> NDArray[np.uint32]:
@@ -79,15 +79,15 @@ class TokenSplit:
         return self._parts(i)[1]
 
     def speakers(self, i: int) -> NDArray[np.uint8]:
-        """Whose words each of its tokens holds, indices of SPEAKERS: a read-only view, uint8 [tokens]."""
+        """The speaker of each of its tokens, indices of SPEAKERS: a read-only view, uint8 [tokens]."""
         return self._parts(i)[2]
 
     def prompt_length(self, i: int) -> int:
-        """How many ids stand before its last answer that is trained: `ids(i)[:n]` is a prompt; 0 for plain text."""
+        """The number of ids before its last answer that is trained: `ids(i)[:n]` is a prompt; 0 for plain text."""
         return int(self._index[i, PROMPT])
 
     def answer_stop(self, i: int) -> int:
-        """One past the last id of that answer: `ids(i)[prompt_length(i):n]` is it. Later turns may follow."""
+        """The end of that answer: `ids(i)[prompt_length(i):n]` is its tokens; turns that are not trained may follow."""
         first = self.prompt_length(i)
         own = self.speakers(i)[first:] == SPEAKERS.index("assistant")
         turn = own[: int(np.argmin(own))] if not own.all() else own
@@ -143,10 +143,20 @@ class PoolPart:
 
 
 def pool_starts(folder: Path, pool: str) -> list[int]:
-    """The first token of each shard in the pool, and one past the last."""
+    """Reads the first token of each shard in the pool, and one past the last.
+
+    Args:
+        folder: the cache.
+        pool: the pool.
+    """
     return np.load(folder / f"{pool}.shards.npy").tolist()
 
 
 def digest_memory(folder: Path) -> Path:
-    """The file beside a cache that remembers which of its files were found right, and when."""
+    """Names the file beside a cache that remembers the digests of its files.
+
+    Example:
+        >>> digest_memory(Path("tokens/abc")).name
+        '.abc.digests.json'
+    """
     return folder.parent / f".{folder.name}.digests.json"

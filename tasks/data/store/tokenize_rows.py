@@ -37,11 +37,11 @@ def tokenize_source(
 
     Args:
         rows: those of the source, or some of them.
-        source: where they come from and how they are read, as `Data.sources` gives it.
+        source: theirs, as `Data.sources` gives it.
         data: the settings.
         tokenizer: a fast tokenizer.
         template: its chat template, or another.
-        tally: what is said of the rows; complete when the iterator is used up.
+        tally: the counts of the rows; complete when the iterator is used up.
 
     Raises:
         DataError: a row that cannot be trained on as meant, where `data.strict`; with file and line.

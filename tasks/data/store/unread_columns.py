@@ -14,7 +14,7 @@ _FIRST_LINES = 5
 
 
 class UnreadColumn(Record):
-    """How often a column or key stood in a row, and what it said there.
+    """The counts of one column or key.
 
     Args:
         count: rows with a value in it.
@@ -31,7 +31,7 @@ class UnreadColumn(Record):
     numbers: dict[str, int] = Field(default_factory=dict)
 
     def plus(self, later: "UnreadColumn") -> "UnreadColumn":
-        """This and what was counted of the rows that follow.
+        """Adds the counts of the rows that follow.
 
         Example:
             >>> UnreadColumn(count=1, lines=(3,)).plus(UnreadColumn(count=2, lines=(5, 6))).lines
@@ -50,7 +50,7 @@ class UnreadColumn(Record):
         )
 
     def matters_as(self, name: str) -> str:
-        """What the column seems to be for, where training without it may be a mistake; else an empty string.
+        """Names the kind of column where training without it may be a mistake; else an empty string.
 
         Example:
             >>> UnreadColumn(count=8, texts=8).matters_as("context"), UnreadColumn(count=8, texts=8).matters_as("title")
@@ -66,7 +66,7 @@ class UnreadColumn(Record):
 
 
 class Counted(Protocol):
-    """What `refuse_unread` looks at of a source's counts."""
+    """The counts of a source, as far as `refuse_unread` looks at them."""
 
     rows: int
     formats: dict
@@ -74,7 +74,11 @@ class Counted(Protocol):
 
 
 def count_unread(found: Iterable[Unread], line: int) -> dict[str, UnreadColumn]:
-    """What one row counts for each of its unread columns and keys; a key of several messages counts once.
+    """Counts the unread columns and keys of one row; a key of several messages counts once.
+
+    Args:
+        found: those of the row.
+        line: of the row.
 
     Example:
         >>> count_unread([Unread("label", "flag", "true"), Unread("id")], 7)["label"].flags
@@ -99,12 +103,12 @@ def refuse_unread(counted: Counted, path: str, ignore: Sequence[str]) -> None:
     """Stops at columns that nothing reads and that seem to matter: text, labels, the flags of other tools.
 
     Args:
-        counted: what was counted of the source so far.
+        counted: the counts of the source so far.
         path: the source, for the error.
         ignore: names that the user knows of.
 
     Raises:
-        DataError: there are such columns; all of them, with what each seems to be and the ways to go on.
+        DataError: there are such columns; all of them, each with its kind and the ways to go on.
     """
     found = {
         name: (column, kind)
@@ -127,7 +131,7 @@ def refuse_unread(counted: Counted, path: str, ignore: Sequence[str]) -> None:
 
 
 def bare(name: str) -> str:
-    """The name of a column or of a message's key, as `data.ignore` takes it.
+    """Gives the name of a column or of a message's key as `data.ignore` takes it.
 
     Example:
         >>> bare("messages[].note"), bare("context")

@@ -12,7 +12,12 @@ from typing import IO
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Makes shards until there are no more requests; an answer is (what was made, None) or (None, what went wrong)."""
+    """Makes shards until there are no more requests; an answer is (made, None) or (None, error), pickled.
+
+    Args:
+        requests: a pickled Maker, then jobs.
+        answers: one for each job.
+    """
     make = pickle.load(requests)
     while True:
         try:

@@ -62,7 +62,12 @@ class _Worker:
 
 
 def made_by_workers(maker: Maker, jobs: Iterable[Job], workers: int) -> Iterator[tuple[Job, Made]]:
-    """What each job made, in the order of the jobs; at most twice as many blocks as workers are held at a time.
+    """Yields each job with its shard, in the order of the jobs; at most twice as many blocks as workers are in memory.
+
+    Args:
+        maker: makes one shard.
+        jobs: what to make.
+        workers: how many processes.
 
     Raises:
         DataError: the first job, by order, that cannot be done.
