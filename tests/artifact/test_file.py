@@ -7,7 +7,7 @@ import pytest
 from tasks.artifact import write_json, write_text
 from tasks.data.render.tokens import Tokens
 from tasks.data.store.shard import write_shard
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.sink import Jsonl
 
 

@@ -9,7 +9,7 @@ import pytest
 from tasks.data import Data
 from tasks.data.render.template import Template
 from tasks.data.source.read import read_rows
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.data.store.tokenize_rows import tokenize_source
 from tasks.errors import DataError
 

@@ -15,7 +15,7 @@ from tasks.data.store.job import Job, Maker
 from tasks.data.store.mix import Index
 from tasks.data.store.progress import Tokenizing
 from tasks.data.store.shard import Shard, index_file, read_index
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.data.store.unread_columns import bare, refuse_unread
 from tasks.data.store.worker_pool import Made, made_by_workers
 from tasks.errors import DataError

@@ -9,7 +9,7 @@ from tasks.data.config import Data
 from tasks.data.render.template import Template
 from tasks.data.source.blocks import Block
 from tasks.data.store.shard import Shard, finished_shard, write_shard
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.data.store.tokenize_rows import tokenize_source
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tasks.artifact import Record, file_digest
 from tasks.artifact.file import beside, flush
 from tasks.data.render.tokens import Tokens
 from tasks.data.store.columns import CHECK
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.errors import DataError
 
 PARTS = ("<u4", "<f4", "u1")

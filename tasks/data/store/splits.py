@@ -11,7 +11,8 @@ from tasks.data.store.columns import DIGEST, LINE, SOURCE
 from tasks.data.store.held_out_share import duplicates, held_out
 from tasks.data.store.mix import Index, mixed, shares, source_stats
 from tasks.data.store.shard import PARTS
-from tasks.data.store.stats import SplitStats, Tally, split_stats
+from tasks.data.store.stats import SplitStats, split_stats
+from tasks.data.store.tally import Tally
 from tasks.data.store.token_split import PoolPart
 from tasks.errors import DataError
 

@@ -15,7 +15,7 @@ from tasks.data.render.unread_keys import unread_keys
 from tasks.data.source.blocks import Numbered
 from tasks.data.sources import Source
 from tasks.data.store.held_out_share import row_digest
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.errors import DataError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tasks.data.store.shard import (
     shard_file,
     write_shard,
 )
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.errors import DataError
 
 ROWS = [(3, 11, Tokens([7, 8], [0.0, 1.0], 1, speakers=b"\x01\x02")), (5, 12, Tokens([9], [0.5]))]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.data.render.tokens import Tokens
 from tasks.data.store.columns import START, STOP
 from tasks.data.store.shard import PARTS, read_index, shard_file, write_shard
-from tasks.data.store.stats import Tally
+from tasks.data.store.tally import Tally
 from tasks.data.store.token_split import PoolPart, TokenSplit, digest_memory
 from tasks.errors import DataError
 

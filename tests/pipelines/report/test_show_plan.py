@@ -12,7 +12,8 @@ from tasks.budget.parts import Parts
 from tasks.data import SplitStats
 from tasks.data.format.message import SPEAKERS
 from tasks.data.store.mix import SourceStats
-from tasks.data.store.stats import Remark, Tally, split_stats
+from tasks.data.store.stats import split_stats
+from tasks.data.store.tally import Remark, Tally
 from tasks.memory import Memory
 from tasks.plan import Plan
 

@@ -8,7 +8,8 @@ from pipelines.report.tokens_page import tokens_page
 from tasks.data import SplitStats
 from tasks.data.excerpt import Excerpt, Piece
 from tasks.data.format.message import SPEAKERS
-from tasks.data.store.stats import Tally, split_stats
+from tasks.data.store.stats import split_stats
+from tasks.data.store.tally import Tally
 
 HOSTILE = "</pre></span><script>alert(1)</script><img src=x onerror=alert(2)> \" ' &amp; \x1b \u202e"
 
