@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,9 +28,9 @@ from tasks.model.base import load_base, tokenizer_fingerprint
 from tasks.model.context_limits import limits_of
 from tasks.model.dense import dense_base
 from tasks.model.family import largest_projection
-from tasks.sink import SINKS, MakeSink, Sink, SinkName, StepMetrics
+from tasks.sink import SinkContext, Sinks, Status, StepMetrics
 from tasks.step import Recipe
-from tasks.step.loop import Fit
+from tasks.step.loop import Training
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +95,9 @@ def train(
     cache: TokenCache,
     recipe: Recipe,
     model: Model,
-    sinks: tuple[SinkName, ...],
-    probe_tokens: int,
     out: Path,
-    watch: tuple[MakeSink, ...] = (),
+    sinks: Sinks,
+    probe_tokens: int,
 ) -> Trained:
     """Trains the adapter, from the newest checkpoint under `out` if there is one.
 
@@ -106,10 +106,9 @@ def train(
         cache: the tokenized splits; `train` is trained on, `valid` validated on.
         recipe: what shapes the result.
         model: the base.
-        sinks: where metrics go.
-        probe_tokens: length of the row on which the final logits are recorded.
         out: the run directory; gets metrics.jsonl, checkpoints/ and adapter/.
-        watch: sinks of the caller's own, which may end the training by an exception.
+        sinks: where metrics go; a sink may end the training by an exception.
+        probe_tokens: length of the row on which the final logits are recorded.
 
     Raises:
         RunError: the loss or the gradient is not finite, or a checkpoint is of other settings.
@@ -129,25 +128,25 @@ def train(
         with dense_base(base, recipe.memory.base) as swapped:
             if swapped:
                 log.info("%d quantized layers are dense while training lasts", swapped)
-            fit = Fit(base, rows, valid, recipe, out, origin=origin)
-            opened = _open_sinks((*(SINKS[name] for name in sinks), *watch), out, fit.first, recipe.steps)
-            try:
-                with threads_for(largest_projection(base)):
-                    step = fit.run(opened)
-            finally:
-                for sink in opened:
-                    sink.close()
+            training = Training(base, rows, valid, recipe, out, origin=origin)
+            if TaskRunContext.get():
+                sinks = replace(sinks, make=(*sinks.make, ProgressArtifact))
+            with (
+                sinks.opened(out, first=training.first, last=recipe.steps) as opened,
+                threads_for(largest_projection(base)),
+            ):
+                step = training.run(opened)
         probe = record_probe(base, first_tokens(valid or rows, min(probe_tokens, longest)))
         adapter = save_adapter(
             out / "adapter", base, rule=recipe.rule, source=model, step=step, seed=recipe.seed, probe=probe
         )
-    counters, ended = fit.counters, fit.ended
+    counters, ended = training.counters, training.ended
     assert ended is not None, "it ran to its end"
     assert counters.loss_first is not None, "no step was done"
     assert counters.loss_last is not None, "no step was done"
     return Trained(
         adapter=adapter,
-        steps=fit.step,
+        steps=training.step,
         ended=ended,
         tokens=counters.tokens,
         supervised_tokens=counters.supervised_tokens,
@@ -157,7 +156,7 @@ def train(
         loss_last=counters.loss_last,
         valid_loss=counters.valid_loss,
         peak_memory_bytes=counters.peak_memory_bytes,
-        resumed_from=fit.first or None,
+        resumed_from=training.first or None,
         best_loss=counters.best_loss,
         best_step=counters.best_step,
         skipped=counters.skipped,
@@ -166,19 +165,14 @@ def train(
     )
 
 
-def _open_sinks(make: tuple[MakeSink, ...], out: Path, start: int, total: int) -> list[Sink]:
-    opened = [sink(out / "metrics.jsonl", start=start, total=total) for sink in make]
-    return [*opened, ProgressArtifact(total)] if TaskRunContext.get() else opened
-
-
 class ProgressArtifact:
-    """The share of steps done as a progress bar in the Prefect UI, at most once a second.
+    """A sink that shows the share of steps done as a progress bar in the Prefect UI, at most once a second.
 
     A server that does not answer is asked again a minute later, and at the end; training does not wait for it.
     """
 
-    def __init__(self, total: int):
-        self._total, self._lost = total, False
+    def __init__(self, run: SinkContext):
+        self._total, self._lost = run.last, False
         self._id: Any = None
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 5.0}) as impatient:
             self._impatient = impatient  # made once: it takes 65 ms
@@ -204,5 +198,5 @@ class ProgressArtifact:
                 log.warning("the Prefect server does not answer (%s); training goes on without it", error)
             self._next, self._lost = time.monotonic() + 60, True
 
-    def close(self) -> None:
+    def close(self, _status: Status) -> None:
         """Nothing is left open."""

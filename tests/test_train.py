@@ -327,7 +327,7 @@ def test_the_random_states_of_the_process_are_nothing_to_the_result(source, toke
 
 def test_the_best_adapter_is_the_one_that_is_saved_and_verified(source, token_cache, tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 2.0, 1.5])
-    monkeypatch.setattr("tasks.step.loop.Fit._validate", lambda *_: next(losses))
+    monkeypatch.setattr("tasks.step.loop.Training._validate", lambda *_: next(losses))
     how = recipe(steps=9, train=Train(eval_every=1, patience=2, final="best"))
     done = train_in(tmp_path / "best", token_cache, source, how)
     assert (done.steps, done.ended, done.adapter.step) == (4, "patience", 2)

@@ -12,7 +12,7 @@ from tasks.memory import Memory
 from tasks.model import Model
 from tasks.optim import AdamW
 from tasks.settings import Train
-from tasks.sink import SinkName
+from tasks.sink import SINKS, Sinks
 from tasks.step import Recipe
 from tasks.train import Trained, train
 
@@ -33,9 +33,9 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def train_in(
-    folder: Path, cache: TokenCache, source: Model, how: Recipe, sinks: tuple[SinkName, ...] = ("jsonl",)
+    folder: Path, cache: TokenCache, source: Model, how: Recipe, sinks: tuple[str, ...] = ("jsonl",)
 ) -> Trained:
     """Injects and trains under `folder`; again on the same folder it resumes."""
     folder.mkdir(parents=True, exist_ok=True)
     start = inject.fn(source, how.rule, how.seed, folder / "start")
-    return train.fn(start, cache, how, source, sinks, 48, folder)
+    return train.fn(start, cache, how, source, folder, Sinks(tuple(SINKS[name] for name in sinks)), 48)

@@ -20,7 +20,7 @@ from tasks.device.blas import device
 from tasks.evaluate import evaluate
 from tasks.inject import inject
 from tasks.plan import plan
-from tasks.sink import MakeSink
+from tasks.sink import SINKS, MakeSink, Sinks
 from tasks.tokenize import tokenize, tokens_of
 from tasks.train import train
 from tasks.verify import verify
@@ -48,11 +48,10 @@ def run_stages(
         )
         recipe = agreed.recipe(run.recipe())
         write_tokens_page(cache, run.data, run.model, folder)
+        sinks = Sinks((*(SINKS[name] for name in run.sinks), *watch), run.name, run.model_dump(mode="json"))
         with gpu_lock(run.gpu_lock, folder):
             start = as_stage(inject)(run.model, recipe.rule, recipe.seed, folder / "checkpoints" / "start")
-            trained = as_stage(train)(
-                start, cache, recipe, run.model, run.sinks, run.verify.probe_tokens, folder, watch
-            )
+            trained = as_stage(train)(start, cache, recipe, run.model, folder, sinks, run.verify.probe_tokens)
             scores = as_stage(evaluate)(
                 trained.adapter, cache, run.model, run.evaluate, folder / "evaluate.json", memory=run.memory
             )

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from optuna.trial import TrialState
@@ -19,7 +18,7 @@ from pipelines.search.would_fit import would_fit
 from tasks.artifact import Record, is_disk_full
 from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, Pruned, TargetError
 from tasks.memory import GB
-from tasks.sink import Sink, StepMetrics
+from tasks.sink import Sink, SinkContext, Status, StepMetrics
 from tasks.verify import Verdict
 
 log = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ class Watch:
         if metrics.step < self._total and ask(self._trial.should_prune):
             raise Pruned(f"step {metrics.step} of {self._total}, validation loss {metrics.valid_loss:.4f}")
 
-    def close(self) -> None:
+    def close(self, _status: Status) -> None:
         """Nothing is left open."""
 
 
@@ -132,8 +131,8 @@ def run_trial(
     """
     sweep = search.sweep
 
-    def watch(path: Path, *, start: int, total: int) -> Sink:
-        return Watch(study, claimed, beat, maximize=sweep.direction == "maximize", total=total)
+    def watch(training: SinkContext) -> Sink:
+        return Watch(study, claimed, beat, maximize=sweep.direction == "maximize", total=training.last)
 
     def stages() -> Outcome:
         search.trial_folder(claimed.trial.number).mkdir(parents=True, exist_ok=True)  # so that a failed one's log stays

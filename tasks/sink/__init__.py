@@ -1,14 +1,42 @@
-"""Where metrics go: each sink takes a line a step and is closed at the end."""
+"""Where metrics go: a sink is opened with the context of its run, given a line a step, and closed with how it ended.
 
-from typing import Literal
+To add one, write its file and its test, and name it in `SINKS`.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from tasks.sink.console import Console
 from tasks.sink.jsonl import Jsonl
-from tasks.sink.metrics import Counters, Durable, MakeSink, Sink, StepMetrics, durable
+from tasks.sink.metrics import Counters, StepMetrics
+from tasks.sink.sink import Durable, MakeSink, Sink, SinkContext, Sinks, Status, durable
 
-SinkName = Literal["console", "jsonl"]
+SINKS: dict[str, MakeSink] = {"console": Console, "jsonl": Jsonl}
+"""The sinks by name. A new one is named here, and nowhere else."""
 
-SINKS: dict[SinkName, type[Console] | type[Jsonl]] = {"console": Console, "jsonl": Jsonl}
-"""The names that `sinks` may hold."""
 
-__all__ = ["SINKS", "Console", "Counters", "Durable", "Jsonl", "MakeSink", "Sink", "SinkName", "StepMetrics", "durable"]
+def _known(name: str) -> str:
+    if name not in SINKS:
+        raise ValueError(f"there is no such sink; choose from {', '.join(SINKS)}")
+    return name
+
+
+SinkName = Annotated[str, AfterValidator(_known)]
+"""A name that `sinks` may hold."""
+
+__all__ = [
+    "SINKS",
+    "Console",
+    "Counters",
+    "Durable",
+    "Jsonl",
+    "MakeSink",
+    "Sink",
+    "SinkContext",
+    "SinkName",
+    "Sinks",
+    "Status",
+    "StepMetrics",
+    "durable",
+]

@@ -1,12 +1,12 @@
 """Live progress in a terminal; plain lines, a few a minute, anywhere else."""
 
 import time
-from pathlib import Path
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tasks.sink.metrics import StepMetrics
+from tasks.sink.sink import SinkContext, Status
 
 GB = 10**9
 
@@ -18,16 +18,13 @@ class Console:
     """Shows loss, real tokens a second, memory and the time left.
 
     Args:
-        path: the metrics file (a file sink wants it; this one does not).
-        start: steps already done.
-        total: steps of the whole run.
+        run: how many steps are done, and how many there are.
         console: where to write; standard error unless given, so that standard output stays for results.
     """
 
-    def __init__(self, path: Path | None = None, *, start: int, total: int, console: RichConsole | None = None):
-        del path
+    def __init__(self, run: SinkContext, console: RichConsole | None = None):
         self._console = console or RichConsole(stderr=True)
-        self._total, self._start, self._began, self._last = total, start, time.monotonic(), float("-inf")
+        self._total, self._start, self._began, self._last = run.last, run.first, time.monotonic(), float("-inf")
         self._progress: Progress | None = None
         if self._console.is_terminal:
             self._progress = Progress(
@@ -38,7 +35,7 @@ class Console:
                 TimeRemainingColumn(),
                 console=self._console,
             )
-            self._task = self._progress.add_task("train", total=total, completed=start, facts="")
+            self._task = self._progress.add_task("train", total=run.last, completed=run.first, facts="")
             self._progress.start()
 
     def write(self, metrics: StepMetrics) -> None:
@@ -56,7 +53,7 @@ class Console:
             line = f"step {metrics.step}/{self._total}  {facts(metrics)}{valid}  {left:.0f} s left"
             self._console.print(line, highlight=False, soft_wrap=True)
 
-    def close(self) -> None:
+    def close(self, _status: Status) -> None:
         """Takes the bar down."""
         if self._progress is not None:
             self._progress.stop()

@@ -10,22 +10,21 @@ from typing import Any
 from tasks.artifact import write_text
 from tasks.artifact.file import flush
 from tasks.sink.metrics import StepMetrics
+from tasks.sink.sink import SinkContext, Status
 
 log = logging.getLogger(__name__)
 
 
 class Jsonl:
-    """Appends steps to a JSONL file.
+    """Appends steps to metrics.jsonl in the run directory.
 
     Args:
-        path: the file; lines of steps after `start` that an interrupted run left there are dropped.
-        start: steps already done.
-        total: steps of the whole run (a console wants it; this sink does not).
+        run: lines of steps after its first that an interrupted run left in the file are dropped.
     """
 
-    def __init__(self, path: Path, *, start: int, total: int):
-        del total
-        self._path, self._file = path, _open(path, start)
+    def __init__(self, run: SinkContext):
+        self._path = run.folder / "metrics.jsonl"
+        self._file = _open(self._path, run.first)
 
     def write(self, metrics: StepMetrics) -> None:
         """Appends one line and hands it to the operating system."""
@@ -42,7 +41,7 @@ class Jsonl:
         self._file.close()
         self._file = _open(self._path, step)
 
-    def close(self) -> None:
+    def close(self, _status: Status) -> None:
         """Closes the file."""
         self._file.close()
 

@@ -1,10 +1,8 @@
-"""What is measured at each step, what goes on over steps and resumes, and what a sink is."""
+"""What is measured at each step, and the counters that go on over steps and resumes."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 RECENT = 64
 """How many losses the counters remember."""
@@ -139,41 +137,3 @@ class Counters:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class Sink(Protocol):
-    """Takes metrics, a step at a time."""
-
-    def write(self, metrics: StepMetrics) -> None:
-        """Takes one step; steps come in order, each once, but that a run may go back and take some again."""
-        ...
-
-    def close(self) -> None:
-        """Ends the record; nothing follows."""
-        ...
-
-
-class MakeSink(Protocol):
-    """What opens a sink for one training."""
-
-    def __call__(self, path: Path, *, start: int, total: int) -> Sink:
-        """Opens it: `path` is the metrics file, `start` the steps already done, `total` those of the whole run."""
-        ...
-
-
-@runtime_checkable
-class Durable(Protocol):
-    """A sink whose record a checkpoint counts on."""
-
-    def sync(self) -> None:
-        """Waits until what was written is on the disk."""
-        ...
-
-    def rewind(self, step: int, /) -> None:
-        """Forgets the steps after this one, which will come again."""
-        ...
-
-
-def durable(sinks: Sequence[Sink]) -> list[Durable]:
-    """Those of the sinks that keep a record."""
-    return [sink for sink in sinks if isinstance(sink, Durable)]

@@ -1,4 +1,4 @@
-"""Steps handed to the device: each takes its batches, its rate and its key, which are functions of its number."""
+"""Dispatches steps to the device: each takes its batches, its rate and its key, all functions of its number."""
 
 from itertools import islice
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from tasks.step.training_state import State
 from tasks.step.update import Update, Updated
 
 
-class Handed(NamedTuple):
+class InFlight(NamedTuple):
     """A step that the device may still be computing.
 
     Attributes:
@@ -29,8 +29,8 @@ class Handed(NamedTuple):
     done: Updated
 
 
-class Feed:
-    """Hands out one step after the other.
+class Dispatcher:
+    """Dispatches one step after the other.
 
     Args:
         forward: makes arrays of batches.
@@ -48,15 +48,15 @@ class Feed:
         recipe = self._recipe
         self._batches = stream(self._rows, recipe.layout, seed=recipe.seed, start=step * recipe.train.accumulate)
 
-    def hand_over(self, state: State) -> Handed:
-        """Gives the device the step after a state, and does not wait for it."""
+    def dispatch(self, state: State) -> InFlight:
+        """Dispatches the step after a state to the device, and does not wait for it."""
         recipe, step = self._recipe, state.step + 1
         window = list(islice(self._batches, recipe.train.accumulate))
         rate = recipe.optim.rate(step - 1, recipe.steps) * state.counters.rate_factor
         arrays = [self._forward.arrays(batch) for batch in window]
         done = self._update(state.masters, state.optimizer, arrays, _key(recipe.seed, step), rate)
         mx.async_eval(done)
-        return Handed(step, rate, window, done)
+        return InFlight(step, rate, window, done)
 
 
 def _key(seed: int, step: int) -> mx.array:

@@ -1,6 +1,6 @@
-"""The loop: from the newest checkpoint or the start to the end, its state saved, stopped well by a signal.
+"""The training loop: from the newest checkpoint or the start to the end, its state saved, stopped well by a signal.
 
-A step is handed to the device, and while it computes, the loss of the one before is read and the next batch made.
+A step is dispatched to the device, and while it computes, the loss of the one before is read and the next batch made.
 Everything random is a function of the seed and the step, and the place in the data is a count of batches, so a
 checkpoint of the masters, the optimizer's state and the counters is all that going on needs, or going back.
 """
@@ -20,7 +20,7 @@ from tasks.checkpoint.interrupt import stop_on_signal
 from tasks.errors import Interrupted, RunError
 from tasks.memory import usage
 from tasks.sink import Counters, Sink, durable
-from tasks.step.dispatch import Feed, Handed
+from tasks.step.dispatch import Dispatcher, InFlight
 from tasks.step.forward import choose_forward, usual_share
 from tasks.step.recipe import Recipe
 from tasks.step.training_state import State, States
@@ -30,7 +30,7 @@ from tasks.step.watch import Watch
 log = logging.getLogger(__name__)
 
 
-class Fit:
+class Training:
     """One training of the adapter that is attached to a model.
 
     Args:
@@ -66,7 +66,7 @@ class Fit:
         self._forward = choose_forward(model, recipe.loss, chunk=recipe.memory.head_chunk, usual=usual)
         update = Update(self._forward, recipe.optim, checkpoint=recipe.memory.checkpoint, compile=compiled)
         self._states = States(model, update, recipe, out, origin or {})
-        self._feed = Feed(self._forward, update, rows, recipe)
+        self._dispatcher = Dispatcher(self._forward, update, rows, recipe)
         self._watch = Watch(out, rows, recipe.train)
         self._sinks: Sequence[Sink] = ()
         self._enter(self._states.first())
@@ -122,11 +122,11 @@ class Fit:
     def _advance(self) -> None:
         """One step more; it is read at once where it validates or is saved, or else while the next one computes."""
         self._doing = self.step + 1
-        handed = self._feed.hand_over(self._state)
+        sent = self._dispatcher.dispatch(self._state)
         if not self._read():
-            return  # gone back: what was handed over is of no use
-        self._unread, done = handed, handed.done
-        self._state = State(handed.step, done.masters, done.state, self.counters)
+            return  # gone back: the step that was dispatched is of no use
+        self._unread, done = sent, sent.done
+        self._state = State(sent.step, done.masters, done.state, self.counters)
         train = self._recipe.train
         save, validate = (self._recipe.due(self.step, every) for every in (train.save_every, train.eval_every))
         if (save or validate) and not self._read():
@@ -204,7 +204,7 @@ class Fit:
     def _enter(self, state: State) -> None:
         """Begins at a state: at its place in the data, with nothing on the device."""
         self._state, self._doing = state, state.step
-        self._feed.enter(state.step)
-        self._unread: Handed | None = None
+        self._dispatcher.enter(state.step)
+        self._unread: InFlight | None = None
         self._valid_loss: float | None = None  # of the step read last
         self._began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The whole of a training between two steps, put down in checkpoints and taken up from them, to the bit."""
+"""Saves and restores the full training state between two steps, bit for bit."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class State:
     """Where a training is.
 
     Attributes:
-        step: steps handed to the device so far.
+        step: steps dispatched to the device so far.
         masters: the adapter's parameters, float32.
         optimizer: the optimizer's state.
         counters: what goes on over the steps that were read.

@@ -8,7 +8,7 @@ from tasks.artifact import write_json, write_text
 from tasks.data.render.tokens import Tokens
 from tasks.data.store.shard import write_shard
 from tasks.data.store.tally import Tally
-from tasks.sink import Jsonl
+from tasks.sink import Jsonl, SinkContext
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
@@ -52,10 +52,10 @@ def test_on_a_mac_metrics_and_shards_reach_the_disk_as_all_else_does(tmp_path, m
     write_json(tmp_path / "a.json", 1)
     assert [name.split(".")[1] for name in mac.flushed[:1]] == ["a"]
     assert mac.flushed[1:] == [tmp_path.name]
-    sink = Jsonl(tmp_path / "metrics.jsonl", start=0, total=1)
+    sink = Jsonl(SinkContext(folder=tmp_path, last=1))
     mac.flushed.clear()
     sink.sync()
-    sink.close()
+    sink.close("finished")
     assert mac.flushed == ["metrics.jsonl"]
     mac.flushed.clear()
     shard = write_shard(tmp_path, "train", 0, 0, [(1, 2, Tokens([7], [1.0]))], Tally(rows=1))

@@ -23,7 +23,7 @@ from tasks.data import Data
 from tasks.lora import LoRA
 from tasks.model import Model
 from tasks.settings import Train
-from tasks.sink import SINKS, Console, StepMetrics
+from tasks.sink import SINKS, Console, SinkContext, Status, StepMetrics
 from tasks.tokenize import tokenize
 from tests.tiny import write_chat, write_model
 from tests.training import recipe, train_in
@@ -50,8 +50,7 @@ def handles() -> int:
 class Watching(Console):
     """A sink that notes the state of the process at each step."""
 
-    def __init__(self, path: Path | None = None, *, start: int, total: int):
-        del path, start, total
+    def __init__(self, _run: SinkContext):
         self._last = time.process_time()
 
     def write(self, metrics: StepMetrics) -> None:
@@ -67,7 +66,7 @@ class Watching(Console):
             }
         )
 
-    def close(self) -> None:
+    def close(self, _status: Status) -> None:
         pass
 
 

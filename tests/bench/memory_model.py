@@ -28,7 +28,7 @@ from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.step import Recipe
 from tasks.step.forward import usual_share
-from tasks.step.loop import Fit
+from tasks.step.loop import Training
 from tasks.step.update import is_compiled, named
 from tests.bench.memory_cases import CASES, CUDA, Case
 from tests.bench.report import setting
@@ -111,7 +111,7 @@ def run(case: Case, *, measure: bool = True) -> dict[str, Any]:
     others = begin_peak(named(model.parameters()).values())
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, limits(how.memory), dense_base(model, how.memory.base):
-        Fit(model, rows, None, how, Path(folder)).run([])
+        Training(model, rows, None, how, Path(folder)).run([])
     real = mx.get_peak_memory() - others
     found = {
         "case": case.name,

@@ -14,7 +14,7 @@ from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Memory, begin_peak
 from tasks.settings import Train
-from tasks.step.loop import Fit
+from tasks.step.loop import Training
 from tasks.step.update import named
 from tests.bench.rows import BenchRows
 from tests.tiny import tiny_model
@@ -41,17 +41,17 @@ def test_validation_is_never_under_little_over_and_below_the_step(
     rows, valid = BenchRows(np.array([200, 120, 250, 90] * 4), 256), BenchRows(np.array([longest, 100, 60] * 2), 256)
     demand = Demand(model, rows)
     stage = validation_stage(demand, how, valid)["validation"]
-    others, peaks, validate = begin_peak(named(model.parameters()).values()), [], Fit._validate
+    others, peaks, validate = begin_peak(named(model.parameters()).values()), [], Training._validate
 
-    def measured(self: Fit, masters: Any, valid: Any) -> float:
+    def measured(self: Training, masters: Any, valid: Any) -> float:
         mx.synchronize()
         mx.reset_peak_memory()
         loss = validate(self, masters, valid)
         peaks.append(mx.get_peak_memory() - others)
         return loss
 
-    monkeypatch.setattr(Fit, "_validate", measured)
-    Fit(model, rows, valid, how, tmp_path).run([])
+    monkeypatch.setattr(Training, "_validate", measured)
+    Training(model, rows, valid, how, tmp_path).run([])
     assert max(peaks) <= stage <= 1.25 * max(peaks)
     if longest < 512 and how.memory.checkpoint == "none":
         assert stage < demand.bytes(how)  # what is kept for a backward pass is more than a validation row

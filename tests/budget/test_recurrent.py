@@ -17,7 +17,7 @@ from tasks.budget.training import footprint
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Checkpoint, Memory, begin_peak
-from tasks.step.loop import Fit
+from tasks.step.loop import Training
 from tasks.step.update import named
 from tests.attention.families import SAME, tiny
 from tests.bench.rows import BenchRows
@@ -53,7 +53,7 @@ def test_the_bound_is_never_under(checkpoint: Checkpoint, tmp_path: Path) -> Non
     assert loop_of(model).is_long(length)  # type: ignore[union-attr]
     told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2)).total
     others = begin_peak(named(model.parameters()).values())
-    Fit(model, rows, None, how, tmp_path).run([])
+    Training(model, rows, None, how, tmp_path).run([])
     real = mx.get_peak_memory() - others
     assert real <= told <= 5 * real
 

@@ -18,7 +18,7 @@ from tasks.lora.attach import attach
 from tasks.memory import Memory, begin_peak, limits
 from tasks.model.dense import dense_base
 from tasks.settings import Train
-from tasks.step.loop import Fit
+from tasks.step.loop import Training
 from tasks.step.update import named
 from tests.attention.families import SAME, tiny
 from tests.bench.rows import BenchRows
@@ -56,7 +56,7 @@ def test_it_is_never_under_and_little_over(
     told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)).total
     others = begin_peak(named(model.parameters()).values())
     with limits(how.memory), dense_base(model, how.memory.base):
-        Fit(model, rows, None, how, tmp_path).run([])
+        Training(model, rows, None, how, tmp_path).run([])
     real = mx.get_peak_memory() - others
     assert real <= told <= 1.15 * real
 
@@ -142,6 +142,6 @@ def test_attention_that_is_left_to_the_model_is_told_as_it_runs(
     how, rows = recipe(layout=Bucketed(tokens=1536), steps=2), BenchRows(np.array([1537] * 2), 256)
     told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2)).total
     others = begin_peak(named(model.parameters()).values())
-    Fit(model, rows, None, how, tmp_path).run([])
+    Training(model, rows, None, how, tmp_path).run([])
     real = mx.get_peak_memory() - others
     assert real <= told <= 1.15 * real

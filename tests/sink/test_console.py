@@ -1,21 +1,26 @@
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console as RichConsole
 
-from tasks.sink import SINKS, Console, Counters
+from tasks.sink import SINKS, Console, Counters, SinkContext
 from tasks.sink.console import facts
 from tests.sink.test_metrics import step
 
 
+def context(first: int, last: int) -> SinkContext:
+    return SinkContext(folder=Path("nowhere"), first=first, last=last)
+
+
 def run(total: int, *, terminal: bool = False, start: int = 0, valid_loss: float | None = None) -> str:
     text, counters = io.StringIO(), Counters()
-    sink = Console(start=start, total=total, console=RichConsole(file=text, force_terminal=terminal, width=200))
+    sink = Console(context(start, total), RichConsole(file=text, force_terminal=terminal, width=200))
     for number in range(start + 1, total + 1):
         metrics = step(counters, number)
         sink.write(metrics if valid_loss is None else counters.validated(metrics, valid_loss))
-    sink.close()
+    sink.close("finished")
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue()) if terminal else text.getvalue()
 
 
@@ -54,8 +59,8 @@ def test_the_facts_count_the_cache_as_memory():
 
 
 def test_it_speaks_on_standard_error(capsys):
-    sink = Console(start=0, total=1)
+    sink = Console(context(0, 1))
     sink.write(step(Counters(), 1))
-    sink.close()
+    sink.close("finished")
     out, err = capsys.readouterr()
     assert (out, "step 1/1" in err) == ("", True)

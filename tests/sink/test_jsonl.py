@@ -3,16 +3,16 @@ import logging
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.sink import SINKS, Counters, Durable, Jsonl
+from tasks.sink import SINKS, Counters, Durable, Jsonl, SinkContext
 from tasks.sink.jsonl import read_metrics
 from tests.sink.test_metrics import step
 
 
 def write(path, start: int, stop: int) -> None:
-    sink, counters = Jsonl(path, start=start, total=100), Counters()
+    sink, counters = Jsonl(SinkContext(folder=path.parent, first=start, last=100)), Counters()
     for number in range(start + 1, stop + 1):
         sink.write(step(counters, number))
-    sink.close()
+    sink.close("finished")
 
 
 def steps(path) -> list[int]:
@@ -25,10 +25,10 @@ def test_it_is_in_the_table_under_its_name():
 
 def test_a_line_a_step_at_once(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    sink, metrics = Jsonl(path, start=0, total=2), step(Counters(), 1)
+    sink, metrics = Jsonl(SinkContext(folder=tmp_path, last=2)), step(Counters(), 1)
     sink.write(metrics)
     assert read_metrics(path) == [metrics.line()]  # though it is not closed
-    sink.close()
+    sink.close("finished")
 
 
 @given(reached=st.integers(0, 8), back=st.integers(0, 8), torn=st.booleans())
@@ -44,9 +44,9 @@ def test_each_step_stands_there_once_after_a_resume(tmp_path_factory, reached, b
 
 
 def test_a_fresh_start_drops_what_stood_there(tmp_path):
-    write(tmp_path / "m.jsonl", 0, 5)
-    write(tmp_path / "m.jsonl", 0, 2)
-    assert steps(tmp_path / "m.jsonl") == [1, 2]
+    write(tmp_path / "metrics.jsonl", 0, 5)
+    write(tmp_path / "metrics.jsonl", 0, 2)
+    assert steps(tmp_path / "metrics.jsonl") == [1, 2]
 
 
 def test_no_file_has_no_lines(tmp_path):
@@ -66,20 +66,20 @@ def test_what_is_torn_in_the_middle_is_dropped_and_said(tmp_path, caplog):
 
 
 def test_going_back_forgets_the_steps_that_come_again(tmp_path):
-    sink, counters = Jsonl(tmp_path / "metrics.jsonl", start=0, total=9), Counters()
+    sink, counters = Jsonl(SinkContext(folder=tmp_path, last=9)), Counters()
     for number in (1, 2, 3, 4):
         sink.write(step(counters, number))
     sink.rewind(2)
     assert steps(tmp_path / "metrics.jsonl") == [1, 2]
     sink.write(step(counters, 3, loss=0.5))
-    sink.close()
+    sink.close("finished")
     assert [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [2.0, 1.0, 0.5]
 
 
 def test_it_can_be_put_on_the_disk(tmp_path):
-    sink = Jsonl(tmp_path / "metrics.jsonl", start=0, total=1)
+    sink = Jsonl(SinkContext(folder=tmp_path, last=1))
     assert isinstance(sink, Durable)
     sink.write(step(Counters(), 1))
     sink.sync()
-    sink.close()
+    sink.close("finished")
     assert steps(tmp_path / "metrics.jsonl") == [1]

@@ -4,7 +4,7 @@ from tasks.loss import MaskedCrossEntropy
 from tasks.optim import AdamW
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step.dispatch import Feed, _key
+from tasks.step.dispatch import Dispatcher, _key
 from tasks.step.forward import Forward
 from tasks.step.training_state import State
 from tasks.step.update import Update
@@ -21,7 +21,11 @@ def feed():
     forward = Forward(model, MaskedCrossEntropy())
     update = Update(forward, HOW.optim)
     masters = model.trainable_parameters()
-    return Feed(forward, update, MemoryRows([9, 30, 17, 12, 25, 40, 11, 8] * 4), HOW), masters, update.start(masters)
+    return (
+        Dispatcher(forward, update, MemoryRows([9, 30, 17, 12, 25, 40, 11, 8] * 4), HOW),
+        masters,
+        update.start(masters),
+    )
 
 
 def examples(handed):
@@ -30,22 +34,22 @@ def examples(handed):
 
 def test_a_step_takes_its_batches_its_rate_and_its_number_wherever_it_is_begun():
     one, masters, optimizer = feed()
-    steps = [one.hand_over(State(n, masters, optimizer, Counters())) for n in range(4)]
+    steps = [one.dispatch(State(n, masters, optimizer, Counters())) for n in range(4)]
     assert [handed.step for handed in steps] == [1, 2, 3, 4]
     assert [handed.rate for handed in steps] == [HOW.optim.rate(n, 9) for n in range(4)]
     assert all(len(handed.window) == 2 for handed in steps)
     other, masters, optimizer = feed()
     other.enter(2)
     assert (
-        examples(other.hand_over(State(2, masters, optimizer, Counters()))) == examples(steps[2]) != examples(steps[0])
+        examples(other.dispatch(State(2, masters, optimizer, Counters()))) == examples(steps[2]) != examples(steps[0])
     )
     one.enter(1)
-    assert examples(one.hand_over(State(1, masters, optimizer, Counters()))) == examples(steps[1])
+    assert examples(one.dispatch(State(1, masters, optimizer, Counters()))) == examples(steps[1])
 
 
 def test_the_rate_is_lowered_by_the_factor_of_the_counters():
     one, masters, optimizer = feed()
-    handed = one.hand_over(State(0, masters, optimizer, Counters(rate_factor=0.25)))
+    handed = one.dispatch(State(0, masters, optimizer, Counters(rate_factor=0.25)))
     assert handed.rate == 0.25 * HOW.optim.rate(0, 9)
 
 

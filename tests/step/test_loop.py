@@ -19,8 +19,9 @@ from tasks.lora import LoRA
 from tasks.memory import Memory
 from tasks.optim import AdamW
 from tasks.settings import Train
+from tasks.sink import Status
 from tasks.step.forward import Forward
-from tasks.step.loop import Fit
+from tasks.step.loop import Training
 from tasks.step.update import named
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
@@ -55,7 +56,7 @@ class Kept:
         self.losses.append(metrics.loss)
         self.valid.append(metrics.valid_loss)
 
-    def close(self) -> None:
+    def close(self, _status: Status) -> None:
         pass
 
 
@@ -63,7 +64,7 @@ def fit(folder, how, valid=None, sink=None):
     model, kept = tiny_model("qwen3"), sink or Kept()
     model.freeze()
     attach_random(model, dropout=how.rule.dropout)
-    loop = Fit(model, MemoryRows(LENGTHS), valid, how, folder)
+    loop = Training(model, MemoryRows(LENGTHS), valid, how, folder)
     loop.run([kept])
     return loop, kept, {name: np.array(array) for name, array in named(model.trainable_parameters()).items()}
 
@@ -96,7 +97,7 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_saved(tmp_path):
     attach_random(model)
     model.model.norm.weight = mx.full(model.model.norm.weight.shape, float("nan"))
     with pytest.raises(RunError, match=r"step 1: the loss is nan, .* on training examples \["):
-        Fit(model, MemoryRows(LENGTHS), None, recipe(train=Train(save_every=1)), tmp_path).run([])
+        Training(model, MemoryRows(LENGTHS), None, recipe(train=Train(save_every=1)), tmp_path).run([])
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -158,7 +159,7 @@ def test_skipping_ends_where_nothing_is_left_to_learn_from(poison, tmp_path):
 
 def test_the_best_is_saved_and_stays(tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 2.0, 1.5])
-    monkeypatch.setattr(Fit, "_validate", lambda *_: next(losses))
+    monkeypatch.setattr(Training, "_validate", lambda *_: next(losses))
     how = recipe(steps=8, train=Train(eval_every=2, keep=1, keep_best=True))
     loop, _, _ = fit(tmp_path, how, MemoryRows([12, 20]))
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000004", "step-000008"]
@@ -169,7 +170,7 @@ def test_a_checkpoint_of_other_rows_is_refused(tmp_path):
     def start(origin, steps):
         model = tiny_model("qwen3")
         attach_random(model)
-        loop = Fit(model, MemoryRows(LENGTHS), None, recipe(steps=steps), tmp_path, origin=origin)
+        loop = Training(model, MemoryRows(LENGTHS), None, recipe(steps=steps), tmp_path, origin=origin)
         loop.run([])
         return loop.first
 
@@ -207,13 +208,13 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(tmp_p
     )
     model = tiny_model("qwen3")
     attach_random(model)
-    Fit(model, MemoryRows(LENGTHS), None, recipe(steps=4, train=Train(save_every=2)), tmp_path).run([Synced()])
+    Training(model, MemoryRows(LENGTHS), None, recipe(steps=4, train=Train(save_every=2)), tmp_path).run([Synced()])
     assert order == ["synced 2", "saved 2", "synced 4", "saved 4"]
 
 
 def scripted(monkeypatch, losses):
     """Validations that give these losses, and go on where a run does: they are a function of the step."""
-    monkeypatch.setattr(Fit, "_validate", lambda loop, *_: losses[loop.step])
+    monkeypatch.setattr(Training, "_validate", lambda loop, *_: losses[loop.step])
 
 
 VALID = {2: 3.0, 4: 1.0, 6: 2.0, 8: 1.5, 10: 1.2, 12: 0.9}
@@ -337,7 +338,7 @@ def test_going_back_ends_where_a_lower_rate_does_not_help(poison, tmp_path):
 
 def test_a_validation_that_is_not_finite_is_gone_back_from_too(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        Fit, "_validate", lambda loop, *_: 1.0 if loop.counters.restores or loop.step < 4 else float("nan")
+        Training, "_validate", lambda loop, *_: 1.0 if loop.counters.restores or loop.step < 4 else float("nan")
     )
     how = recipe(steps=6, train=Train(on_bad="restore", eval_every=2))
     loop, kept, _ = fit(tmp_path, how, MemoryRows([12]), Rewound())
@@ -386,5 +387,5 @@ def test_training_moves_no_random_state_of_the_process(tmp_path):
     train = Train(accumulate=2, eval_every=2, save_every=2, on_bad="restore")
     how = recipe(steps=5, layout=Packed(tokens=64), rule=RESTORING.rule, train=train)
     before = states()
-    Fit(model, MemoryRows(LENGTHS), MemoryRows([12, 20]), how, tmp_path).run([])
+    Training(model, MemoryRows(LENGTHS), MemoryRows([12, 20]), how, tmp_path).run([])
     assert states() == before

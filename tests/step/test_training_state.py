@@ -14,8 +14,8 @@ from tasks.errors import RunError
 from tasks.lora import LoRA
 from tasks.settings import Train
 from tasks.sink import Counters
-from tasks.step.dispatch import Feed
-from tasks.step.loop import Fit
+from tasks.step.dispatch import Dispatcher
+from tasks.step.loop import Training
 from tasks.step.update import named
 from tests.batch.rows import MemoryRows
 from tests.tiny import attach_random, tiny_model
@@ -32,7 +32,7 @@ HOW = recipe(
 def fit(folder, *, dropout=0.3, how=HOW):
     model = tiny_model("qwen3")
     attach_random(model, dropout=dropout)
-    loop = Fit(model, MemoryRows([9, 30, 17, 12, 25, 40, 11, 8]), MemoryRows([12, 20]), how, folder)
+    loop = Training(model, MemoryRows([9, 30, 17, 12, 25, 40, 11, 8]), MemoryRows([12, 20]), how, folder)
     loop.run([])
     return loop, {name: np.array(array).tobytes() for name, array in named(model.trainable_parameters()).items()}
 
@@ -75,7 +75,7 @@ def test_an_array_that_is_lost_makes_another_run(part, whole, tmp_path):
 
 def test_the_place_in_the_data_and_the_key_of_dropout_make_the_run_too(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Feed, "enter", lambda feed, step, enter=Feed.enter: enter(feed, 0))
+        patch.setattr(Dispatcher, "enter", lambda feed, step, enter=Dispatcher.enter: enter(feed, 0))
         assert resume(whole[0], tmp_path / "place")[1] != whole[1]
     with monkeypatch.context() as patch:
         patch.setattr("tasks.step.dispatch._key", lambda seed, step: mx.random.key(seed))
@@ -102,7 +102,7 @@ def test_every_counter_comes_back(whole, tmp_path):
     save_checkpoint(tmp_path / "run/checkpoints", replace(found, counters=told), keep=9)
     model = tiny_model("qwen3")
     attach_random(model)
-    loop = Fit(model, MemoryRows([9, 30]), MemoryRows([9]), HOW, tmp_path / "run")
+    loop = Training(model, MemoryRows([9, 30]), MemoryRows([9]), HOW, tmp_path / "run")
     assert vars(loop.counters) == told
 
 
@@ -124,7 +124,7 @@ def test_what_is_of_another_run_is_refused_by_name(change, said, whole, tmp_path
         save_checkpoint(tmp_path / "run/checkpoints", replace(found, **change), keep=9)
         model = tiny_model("qwen3")
         attach_random(model)
-        Fit(model, MemoryRows([9, 30]), MemoryRows([9]), HOW, tmp_path / "run", origin={"data": "mine"})
+        Training(model, MemoryRows([9, 30]), MemoryRows([9]), HOW, tmp_path / "run", origin={"data": "mine"})
 
     with pytest.raises(RunError, match=said):
         resume_other()

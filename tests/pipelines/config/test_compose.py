@@ -96,7 +96,7 @@ def test_a_run_is_frozen_and_survives_its_own_yaml() -> None:
         ("data.train=rows(1).jsonl", ["'data.train=rows(1).jsonl'", "in quotes"]),
         ("data.train=${nowhere}", ["nowhere"]),
         ("verify.checks=[reload]", ["verify.checks", "reload_logits"]),
-        ("sinks=[tensorboard]", ["sinks", "console"]),
+        ("sinks=[tensorboard]", ['sinks.0="tensorboard": there is no such sink; choose from console, jsonl']),
     ],
 )
 def test_a_mistake_names_the_key_the_value_and_the_fix(override: str, words: list[str]) -> None:

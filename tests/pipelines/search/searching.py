@@ -9,7 +9,7 @@ from pipelines.search.same_study import settings_of
 from pipelines.search.search import Search, compose_search
 from pipelines.search.storage import Storage
 from pipelines.search.study import Study
-from tasks.sink import MakeSink, StepMetrics
+from tasks.sink import MakeSink, SinkContext, StepMetrics
 
 BASE = ["+sweep=rate_and_rank", "+experiment=quickstart", "train.eval_every=2", "orchestrate=false"]
 
@@ -46,7 +46,7 @@ def stand_in(loss: Callable[[Any, int], float], steps: int = 4) -> Callable[...,
     def run_stages(run: Any, overrides: list[str], as_stage: Any, watch: tuple[MakeSink, ...] = ()) -> dict[str, Any]:
         del overrides, as_stage
         folder = Path(run.run_dir)
-        sinks = [make(folder / "metrics.jsonl", start=0, total=steps) for make in watch]
+        sinks = [make(SinkContext(folder=folder, last=steps)) for make in watch]
         for number in range(1, steps + 1):
             for sink in sinks:
                 sink.write(step(number, loss(run, number) if number % 2 == 0 else None))
