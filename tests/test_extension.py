@@ -187,7 +187,8 @@ from pipelines.run.stages import run_stages
 for choice in sys.argv[1:]:
     overrides = [
         *("+experiment=quickstart", "verify=quick", "evaluate=loss_only", "train.steps=3", "optim.warmup=1"),
-        *("evaluate.examples=8", "orchestrate=false", "run_dir=runs/" + choice.partition("=")[0], choice),
+        *("evaluate.examples=8", "orchestrate=false", "run_dir=runs/" + choice.partition("=")[0]),
+        *choice.split(),
     ]
     report = run_stages(compose(overrides), overrides, as_function)
     assert report["verify"]["passed"], report["verify"]
@@ -232,7 +233,7 @@ def test_a_part_is_its_files_and_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     rooms = [f"tasks/{ROOMS[part][0]}" for part in PARTS]
     users = ("pipelines/config/run.py", "pipelines/run/stages.py", "tasks/plan.py", "tasks/step/recipe.py")
     passes(folder, "-m", "pyright", "--pythonpath", sys.executable, *rooms, *users)
-    choices = ["loss=focal", "lora=gain", "batch=single", "sinks=[tally]"]
+    choices = ["loss=focal", "lora=gain", "batch=single ~batch.tokens", "sinks=[tally]"]
     said = passes(folder, "-c", TRAIN, *choices)
     assert said.splitlines() == [f"{choice} 3 verified" for choice in choices]
     assert (folder / "runs/sinks/tally.txt").read_text() == "quickstart 0 0-3 1 2 3 finished"
