@@ -228,6 +228,7 @@ def passes(folder: Path, *command: str) -> str:
 def test_a_part_is_its_files_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFTLINE_GPU_LOCK", str(tmp_path / "gpu.lock"))
     folder = extended(tmp_path / "copy")
+    (folder / "TREE.md").write_text(passes(folder, "-m", "tests.tree"), encoding="utf-8")
     tests = [name for name in FILES if name.startswith("tests/")]
     passes(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_tree.py", *tests)
     rooms = [f"tasks/{ROOMS[part][0]}" for part in PARTS]
