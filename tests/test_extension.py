@@ -14,7 +14,7 @@ ROWS = re.findall(r"^\| ([\w ]+) \| `(\w+)` \| `\w+\.py` \| `(\w+)`", (ROOT / "R
 ROOMS = {part: (room, table) for part, room, table in ROWS}
 """What the README's table says: by part, its room and what names it there."""
 
-PARTS = {"loss": "Focal", "LoRA rule": "Gain", "layout": "Single", "sink": "Tally"}
+PARTS = {"loss": "Focal", "LoRA rule": "Gain", "layout": "Single", "sink": "Scribble"}
 FILES = {
     "tasks/loss/focal.py": '''
 """The focal loss, Lin et al. (2017), https://arxiv.org/abs/1708.02002: what is right already weighs less."""
@@ -113,18 +113,18 @@ class Single(Record):
     def width(self, filled: int, longest: int = 0) -> int:
         return 1 + filled
 ''',
-    "tasks/sink/tally.py": '''
-"""tally.txt: a word for each thing that a sink is told."""
+    "tasks/sink/scribble.py": '''
+"""scribble.txt: a word for each thing that a sink is told."""
 
 from tasks.sink.metrics import StepMetrics
 from tasks.sink.sink import SinkContext, Status
 
 
-class Tally:
+class Scribble:
     """Counts steps."""
 
     def __init__(self, run: SinkContext):
-        self._file = run.folder / "tally.txt"
+        self._file = run.folder / "scribble.txt"
         self._words = [run.name, str(run.config["seed"]), f"{run.first}-{run.last}"]
 
     def write(self, metrics: StepMetrics) -> None:
@@ -167,15 +167,15 @@ from tasks.batch import LAYOUTS
 def test_each_example_is_a_batch():
     assert sorted(LAYOUTS["single"]().plan([5, 9], np.random.default_rng(0))) == [[[0]], [[1]]]
 """,
-    "tests/sink/test_tally.py": """
+    "tests/sink/test_scribble.py": """
 from pathlib import Path
 
 from tasks.sink import SINKS, SinkContext
 
 
 def test_it_says_how_it_ended(tmp_path: Path):
-    SINKS["tally"](SinkContext(name="mine", config={"seed": 3}, folder=tmp_path, last=2)).close("failed")
-    assert (tmp_path / "tally.txt").read_text() == "mine 3 0-2 failed"
+    SINKS["scribble"](SinkContext(name="mine", config={"seed": 3}, folder=tmp_path, last=2)).close("failed")
+    assert (tmp_path / "scribble.txt").read_text() == "mine 3 0-2 failed"
 """,
 }
 TRAIN = """
@@ -234,7 +234,7 @@ def test_a_part_is_its_files_and_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     rooms = [f"tasks/{ROOMS[part][0]}" for part in PARTS]
     users = ("pipelines/config/run.py", "pipelines/run/stages.py", "tasks/plan.py", "tasks/step/recipe.py")
     passes(folder, "-m", "pyright", "--pythonpath", sys.executable, *rooms, *users)
-    choices = ["loss=focal", "lora=gain", "batch=single ~batch.tokens", "sinks=[tally]"]
+    choices = ["loss=focal", "lora=gain", "batch=single ~batch.tokens", "sinks=[scribble]"]
     said = passes(folder, "-c", TRAIN, *choices)
     assert said.splitlines() == [f"{choice} 3 verified" for choice in choices]
-    assert (folder / "runs/sinks/tally.txt").read_text() == "quickstart 0 0-3 1 2 3 finished"
+    assert (folder / "runs/sinks/scribble.txt").read_text() == "quickstart 0 0-3 1 2 3 finished"
