@@ -82,7 +82,7 @@ def main(overrides: Sequence[str]) -> None:
         report = outcome.report
     else:
         show_log()
-        report = _require_verified(run_stages(run, list(overrides), as_function))
+        report = _require_verified(run_stages(compose(overrides), list(overrides), as_function))
     say_report(report)
 
 

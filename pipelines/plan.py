@@ -32,8 +32,8 @@ PLANS = OUTPUTS / "plans"
 
 def main(overrides: Sequence[str]) -> None:
     """The command: plain functions, no Prefect. Writes into `run_dir`, or into outputs/plans/NAME."""
-    run, console = compose(overrides), Console()
     show_log()
+    run, console = compose(overrides), Console()
     if run.plan.longest_row:
         show_longest_rows(longest_rows(run), run.memory, console)
         return

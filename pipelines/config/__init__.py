@@ -1,20 +1,16 @@
 """Turns overrides into one frozen Run. Only this room knows OmegaConf."""
 
 from pipelines.config.compose import (
-    CONF,
-    EXPERIMENTS,
     compose,
     compose_on,
     compose_plain,
     compose_variant,
     decode,
     job_overrides,
-    lenient,
     multirun_folder,
-    parse_override,
-    to_plain,
     without_sweeps,
 )
+from pipelines.config.composition import CONF, EXPERIMENTS, lenient, parse_override, to_plain
 from pipelines.config.run import Run
 
 __all__ = [

@@ -5,34 +5,32 @@ heavy is imported and before anything is written.
 """
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from pipelines.config.explain import explain, explain_hydra, unreadable
-from pipelines.config.override import readable
+from pipelines.config.composition import (
+    CONF,
+    composed,
+    composed_once,
+    groups,
+    key_of,
+    let_typed_win,
+    parse_override,
+    to_plain,
+    typed_values,
+)
+from pipelines.config.explain import explain, explain_hydra
 from pipelines.config.run import Run
 from tasks.device.blas import blas_problem
 from tasks.errors import ConfigError
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
-EXPERIMENTS = tuple(sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
-_HYDRA = threading.Lock()  # Hydra's state is one per process
 
 
 def compose(overrides: Sequence[str] = ()) -> Run:
@@ -89,12 +87,14 @@ def compose_variant(overrides: Sequence[str], values: Sequence[str]) -> Run:
         >>> compose_variant(["+experiment=quickstart"], values) == compose(["+experiment=quickstart", *values])
         True
     """
-    chosen = [value for value in values if _key(value) in _groups()]
-    config = deepcopy(_composed_once((*overrides, *chosen)))
+    chosen = [value for value in values if key_of(value) in groups()]
+    config = deepcopy(composed_once((*overrides, *chosen)))
+    typed = typed_values([*overrides, *values])
     try:
         for value in values:
             if value not in chosen:
-                OmegaConf.update(config, _key(value), parse_override(value).value(), force_add=True)
+                OmegaConf.update(config, key_of(value), parse_override(value).value(), force_add=True)
+        let_typed_win(config, typed, overrides)
     except OmegaConfBaseException as error:
         raise ConfigError(explain_hydra(error, CONF)) from error
     return decode(to_plain(config))
@@ -102,25 +102,7 @@ def compose_variant(overrides: Sequence[str], values: Sequence[str]) -> Run:
 
 def compose_plain(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The composed configuration as plain values, not yet checked."""
-    return to_plain(_composed(overrides))
-
-
-@lru_cache(maxsize=16)
-def _composed_once(overrides: tuple[str, ...]) -> Any:
-    return _composed(overrides)
-
-
-def _composed(overrides: Sequence[str]) -> Any:
-    with _HYDRA:
-        outer = GlobalHydra.instance().hydra
-        GlobalHydra.instance().clear()
-        try:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                return hydra_compose("config", overrides=lenient(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(explain_hydra(error, CONF)) from error
-        finally:
-            GlobalHydra.instance().hydra = outer
+    return to_plain(composed(overrides))
 
 
 def job_overrides() -> list[str]:
@@ -146,34 +128,6 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
     return [o for o in overrides if not parse_override(o).is_sweep_override()]
 
 
-def to_plain(config: Any) -> dict[str, Any]:
-    """An OmegaConf node as plain values, its interpolations resolved."""
-    try:
-        plain = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(explain_hydra(error, CONF)) from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key != "hydra"}
-
-
-def lenient(overrides: Sequence[str]) -> list[str]:
-    """The overrides with each plain `key=value` allowed to name any key, so that `decode` sees every unknown one.
-
-    Hydra itself stops at the first key that no YAML file has, even one that the record gives a default for.
-
-    Example:
-        >>> lenient(["lora=rslora", "lora.rank=4", "+experiment=quickstart"])
-        ['lora=rslora', '++lora.rank=4', '+experiment=quickstart']
-    """
-    overrides = [readable(o) for o in overrides]
-    if unparsable := [o for o in overrides if "=" not in o and not o.startswith("~")]:
-        raise ConfigError(unreadable(unparsable[0]))
-    return [
-        o if o.startswith(("+", "~", "hydra")) or _key(o) in _groups() or "@" in _key(o) else f"++{o}"
-        for o in overrides
-    ]
-
-
 def decode(plain: dict[str, Any]) -> Run:
     """Plain values into a Run, strictly.
 
@@ -187,23 +141,3 @@ def decode(plain: dict[str, Any]) -> Run:
         if len(problems) == 1:
             raise ConfigError(problems[0]) from None
         raise ConfigError(f"{len(problems)} problems in the configuration:\n  " + "\n  ".join(problems)) from None
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0]
-
-
-def _groups() -> set[str]:
-    return {path.name for path in CONF.iterdir() if path.is_dir()}
-
-
-def parse_override(override: str) -> Override:
-    """An override as Hydra's own parser reads it.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    try:
-        return OverridesParser.create().parse_override(readable(override))
-    except HydraException as error:
-        raise ConfigError(unreadable(override)) from error
