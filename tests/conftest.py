@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,31 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under nohup, and in 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # two of Prefect's servers on one database would lock it
+    os.environ["PREFECT_HOME"] = str(Path(os.environ.get("PREFECT_HOME", tempfile.gettempdir())) / worker)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads them
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Splits the whole suite between two processes, file by file; named files and `-n` go as they are asked for."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.usepdb
+    if hasattr(config, "workerinput"):
+        return  # one of the two, which comes here as well
+    home = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    os.environ.setdefault("PREFECT_HOME", home.name)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each command that a test starts would compile everything again
+    if whole and config.option.numprocesses is None and (os.cpu_count() or 1) > 1:
+        config.option.numprocesses, config.option.dist, config.option.loadscopereorder = 2, "loadfile", False
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning, on the other one's core
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `metal` say why they do not run, where there is no Mac's GPU."""
+    """Puts files with slow tests first; says why tests marked `metal` do not run, where there is no Mac's GPU."""
     import mlx.core as mx  # not at the top: `tasks` must be imported before it, to put a fast BLAS in front
 
+    slow = {item.path for item in items if item.get_closest_marker("flow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)  # the last of them would keep one process waiting for the other
     if not mx.metal.is_available():
         for item in items:
             if item.get_closest_marker("metal"):
