@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import IntegrityError
 
-from pipelines.search.storage import FAILURES, Storage
+from pipelines.search.patient_rdb import FAILURES
+from pipelines.search.storage import Storage
 from tasks.errors import RunError
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,7 @@ class Leases:
         self._folder, self._grace = folder, grace
         self._me = f"{socket.gethostname()}:{secrets.token_hex(8)}"
         self._seen: dict[int, tuple[str | None, int, float]] = {}  # owner, beat, when it was first seen so
-        with storage.answering():
-            _TABLE.create(self._engine, checkfirst=True)
+        storage.patiently(lambda: _TABLE.create(self._engine, checkfirst=True))
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -75,6 +75,13 @@ class Leases:
         with FileLock(self._lock_of(self._me)):
             yield
             self._lock_of(self._me).unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Lets one worker of this machine at a time into a block; the others wait."""
+        with FileLock(path := self._folder / "end.lock"):
+            yield
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Removes the locks of dead workers at the end of a study, where they are not needed any more."""
@@ -85,21 +92,33 @@ class Leases:
     def rows(self) -> dict[int, Lease]:
         """All leases by the number of their trial."""
         wanted = sa.select(_TABLE.c.number, *(_TABLE.c[name] for name in Lease._fields))
-        with self._engine.connect() as connection:
-            rows = connection.execute(wanted.where(_TABLE.c.study == self._study)).all()
-        return {row[0]: Lease(*row[1:]) for row in rows}
+
+        def ask() -> dict[int, Lease]:
+            with self._engine.connect() as connection:
+                found = connection.execute(wanted.where(_TABLE.c.study == self._study)).all()
+            return {row[0]: Lease(*row[1:]) for row in found}
+
+        return self._storage.patiently(ask)
 
     def take(self, number: int, row: Lease | None) -> bool:
-        """Takes a trial that was read as `row`; False where somebody works at it, or was faster."""
+        """Takes a trial that was read as `row`; False where somebody works at it, or was faster.
+
+        One that this worker has itself is what it could not give back while the storage was away, or took without
+        hearing so: that of a worker which does one thing at a time.
+        """
         if row is None:
-            return self._insert(number)
-        if row.owner is not None and not self._is_dead(number, row):
+            taken = self._storage.patiently(lambda: self._insert(number))
+        elif row.owner not in (None, self._me) and not self._is_dead(number, row):
             return False
-        owner = _TABLE.c.owner.is_(None) if row.owner is None else _TABLE.c.owner == row.owner
-        taken = self._update(number, owner, _TABLE.c.beat == row.beat, owner=self._me, claims=row.claims + 1)
-        if taken and row.owner is not None:
+        else:
+            owner = _TABLE.c.owner.is_(None) if row.owner is None else _TABLE.c.owner == row.owner
+            changes = {"owner": self._me, "claims": row.claims + 1}
+            taken = self._storage.patiently(lambda: self._update(number, owner, _TABLE.c.beat == row.beat, **changes))
+        if not taken and ((now := self.rows().get(number)) is None or now.owner != self._me):
+            return False
+        if row is not None and row.owner not in (None, self._me):
             log.info("took trial %d over from a worker that is dead", number)
-        return taken
+        return True
 
     def give_back(self, number: int) -> None:
         """Ends this worker's work at a trial well; where the storage does not answer, it ends as if by death."""
@@ -164,9 +183,9 @@ class Leases:
             return True
         owner, beat, since = self._seen.get(number, (None, -1, 0.0))
         if (owner, beat) != (row.owner, row.beat):
-            self._seen[number] = row.owner, row.beat, time.monotonic()
+            self._seen[number] = row.owner, row.beat, self._storage.clock()
             return False
-        return time.monotonic() - since > self._grace
+        return self._storage.clock() - since > self._grace
 
     def _lock_of(self, owner: str) -> Path:
         return self._folder / f"{owner.rpartition(':')[2]}.lock"

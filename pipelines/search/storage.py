@@ -1,23 +1,31 @@
-"""Opens the storage of a study: a file of SQLite, or a PostgreSQL that several machines share."""
+"""Opens the storage of a study: a file of SQLite, or a PostgreSQL that several machines share.
 
+A database may be away for seconds or minutes: restarted, or locked by a backup. Every question is asked again until it
+answers, below Optuna, so that no sampler draws twice and no trial hears of it.
+"""
+
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import optuna
 import sqlalchemy as sa
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from pipelines.search.patient_rdb import FAILURES, PatientRDB, open_rdb
 from tasks.errors import ConfigError, RunError
 
+log = logging.getLogger(__name__)
 Found = TypeVar("Found")
-FAILURES = (SQLAlchemyError, StorageInternalError)
-"""What a storage that does not answer raises."""
-TRIES = 10
-"""Attempts at creating the tables, beside other workers that start at the same moment."""
+PATIENCE = 600.0
+"""Seconds for which a storage that does not answer is asked again."""
+
+
+class StorageError(RunError):
+    """The study's storage did not answer in time, or its file is gone: never the fault of a trial."""
 
 
 class Storage:
@@ -26,33 +34,39 @@ class Storage:
     Args:
         url: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE.
         patience: seconds for which a storage that does not answer is asked again.
+        busy: seconds that SQLite itself waits for a lock; Ctrl-C is not heard meanwhile.
 
     Attributes:
-        rdb: Optuna's.
+        rdb: Optuna's, each question of it asked patiently.
         name: the address without its password.
 
     Raises:
         ConfigError: the address is of another kind, or its driver is not installed.
-        RunError: nothing answers there.
+        StorageError: nothing answers there.
     """
 
-    def __init__(self, url: str, *, patience: float = 60.0):
-        self._patience = patience
+    def __init__(self, url: str, *, patience: float = PATIENCE, busy: float = 5.0):
+        self._patience, self._away, self._identity = patience, 0.0, None
         address = _address(url)
         self.name = address.render_as_string(hide_password=True)
         self._file = Path(address.database or "") if address.get_backend_name() == "sqlite" else None
-        connect = {"timeout": 60} if self._file else {"connect_timeout": 10}
+        connect = {"timeout": busy} if self._file else {"connect_timeout": 10}
         options = {"connect_args": connect, "pool_pre_ping": True}
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # of an outage it would say its statements
+
+        def opened() -> PatientRDB:
+            return open_rdb(address.render_as_string(hide_password=False), options)
+
         with self.answering():
-            try:
-                self.rdb = _opened(address.render_as_string(hide_password=False), options)
+            try:  # a server that is not there at the start is more likely another's address than away
+                self.rdb = self.patiently(opened) if self._file else opened()
             except ImportError:
                 raise ConfigError(
                     f"sweep.storage={self.name}: the driver {address.get_driver_name()} is not installed; "
                     "uv sync --extra postgres"
                 ) from None
-        self._identity = self._stat()
+        self.rdb.patiently = self.patiently
+        self._identity = self._stat() if self._file else None
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -60,39 +74,51 @@ class Storage:
         try:
             yield
         except FAILURES as error:
-            cause = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-            raise RunError(
-                f"the study's storage {self.name} does not answer: {reason}; once it does, repeat the command to resume"
+            raise StorageError(
+                f"the study's storage {self.name} does not answer: {_reason(error)}; once it does, repeat the "
+                "command to resume"
             ) from error
 
     def patiently(self, ask: Callable[[], Found]) -> Found:
-        """What `ask` gives, asked again for a while if the storage does not answer: a trial is worth more than that.
+        """What `ask` gives, asked again for a while if the storage is away; said once.
 
         Raises:
-            RunError: it did not answer in time, or its file is not there any more.
+            StorageError: it did not answer in time, or its file is not there any more.
         """
-        until = time.monotonic() + self._patience
+        began, pause, said = time.monotonic(), 0.05, False
         while True:
             self.check()
             try:
-                return ask()
-            except FAILURES:
-                if time.monotonic() > until:
+                found = ask()
+            except FAILURES as error:
+                waited = time.monotonic() - began
+                if not _passes(error) or waited > self._patience:
                     with self.answering():
                         raise
-            time.sleep(1)
+                if not said and waited > 1:
+                    log.warning("the study's storage %s is away (%s); waiting for it", self.name, _reason(error))
+                    said = True
+                time.sleep(pause)
+                pause = min(2 * pause, 2.0)
+            else:
+                if pause > 0.05:
+                    self._away += time.monotonic() - began
+                if said:
+                    log.warning("the study's storage is back")
+                return found
+
+    def clock(self) -> float:
+        """Seconds by a clock that stands while the storage is away, when nobody's sign of life can be seen."""
+        return time.monotonic() - self._away
 
     def check(self) -> None:
         """Refuses to go on without the file: SQLite would go on writing into one that has been removed.
 
         Raises:
-            RunError: the file is gone, or is another one.
+            StorageError: the file is gone, or is another one.
         """
-        if self._file is not None and self._stat() != self._identity:
-            raise RunError(
+        if self._identity is not None and self._stat() != self._identity:
+            raise StorageError(
                 f"the study's storage {self._file} is gone, or was replaced while the study ran; put it back, then "
                 "repeat the command to resume"
             )
@@ -104,22 +130,17 @@ class Storage:
             return None
 
 
-def _opened(url: str, options: dict[str, Any]) -> optuna.storages.RDBStorage:
-    """Optuna's storage, its tables made where there are none; begun again where another worker makes them meanwhile."""
-    for _ in range(TRIES):
-        try:
-            return optuna.storages.RDBStorage(url, engine_kwargs=options)
-        except FAILURES as error:
-            if not _made_meanwhile(error):
-                raise
-        time.sleep(0.2)
-    return optuna.storages.RDBStorage(url, engine_kwargs=options)
+def _reason(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _made_meanwhile(error: BaseException | None) -> bool:
+def _passes(error: BaseException | None) -> bool:
+    """Whether it is an outage: a lock of SQLite's, or a server away. A full disk does not pass by itself."""
     while error is not None:
-        if isinstance(error, IntegrityError) or "already exists" in str(error):
-            return True
+        if isinstance(error, (OperationalError, InterfaceError)):
+            return "sqlite" not in type(error.orig).__module__ or "locked" in str(error.orig)
         error = error.__cause__
     return False
 

@@ -7,7 +7,7 @@ number. Samplers are seeded by trial, so that a worker that was killed draws wha
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from pipelines.search import space
 from pipelines.search.config import TPE, Grid, Halving, Median, Random, Sweep
 from pipelines.search.lease import ADDING, Beat, Lease, Leases
+from pipelines.search.patient_rdb import IsThere
 from pipelines.search.same_study import check_settings
 from pipelines.search.storage import Storage
 from tasks.artifact import fingerprint
@@ -126,7 +127,10 @@ class Study:
         fixed = {} if self._grid is None else self._grid[number]
         encoded = {key: space.encode(value) for key, value in fixed.items()}
         attributes = {} if self._grid is None else {"fixed_params": encoded}
-        self.optuna.add_trial(optuna.create_trial(state=TrialState.WAITING, system_attrs=attributes))
+        self.storage.rdb.wanted = number
+        with suppress(IsThere):
+            added = optuna.create_trial(state=TrialState.WAITING, system_attrs=attributes)
+            self.storage.patiently(lambda: self.optuna.add_trial(added))
 
     def _claimed(self, trial: FrozenTrial, row: Lease | None) -> Claimed | None:
         """The trial under this worker's lease; None where it was finished just before the lease was taken."""
@@ -134,7 +138,7 @@ class Study:
         if storage.get_trial(trial._trial_id).state.is_finished():
             self.leases.give_back(trial.number)
             return None if self.complete() else self.next()
-        storage.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING)
+        self.storage.patiently(lambda: storage.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING))
         self.optuna.sampler = make_sampler(self._sweep, trial.number)
         claims = 1 if row is None else row.claims + 1
         return Claimed(Trial(self.optuna, trial._trial_id), row is not None, claims)

@@ -12,7 +12,9 @@ from pipelines.run.stages import run_stages
 from pipelines.search import space
 from pipelines.search.lease import Beat, TakenOver
 from pipelines.search.objective import value_of
+from pipelines.search.patient_rdb import FAILURES
 from pipelines.search.search import Search
+from pipelines.search.storage import StorageError
 from pipelines.search.study import Claimed, Study
 from pipelines.search.would_fit import would_fit
 from tasks.artifact import Record, is_disk_full
@@ -51,7 +53,7 @@ class Watch:
     """
 
     def __init__(self, study: Study, claimed: Claimed, beat: Beat, *, maximize: bool, total: int):
-        self._study, self._trial, self._beat, self._total = study, claimed.trial, beat, total
+        self._trial, self._beat, self._total = claimed.trial, beat, total
         self._sign = -1 if maximize else 1
         self._told = {*study.optuna.get_trials(deepcopy=False)[claimed.trial.number].intermediate_values}
 
@@ -61,15 +63,14 @@ class Watch:
         Raises:
             Pruned: it is not worth going on with.
             TakenOver: it is another worker's now.
-            RunError: the storage does not answer.
+            StorageError: the storage does not answer.
         """
         self._beat.check()
         if metrics.valid_loss is None:
             return
-        loss, ask = self._sign * metrics.valid_loss, self._study.storage.patiently
         if metrics.step not in self._told:
-            ask(lambda: self._trial.report(loss, metrics.step))
-        if metrics.step < self._total and ask(self._trial.should_prune):
+            self._trial.report(self._sign * metrics.valid_loss, metrics.step)
+        if metrics.step < self._total and self._trial.should_prune():
             raise Pruned(f"step {metrics.step} of {self._total}, validation loss {metrics.valid_loss:.4f}")
 
     def close(self, _status: Status) -> None:
@@ -145,7 +146,7 @@ def _settled(search: Search, study: Study, number: int, work: Callable[[], Found
     """The result of `work`, or the outcome of the trial where the error is this trial's alone."""
     try:
         return work()
-    except (Interrupted, TakenOver):
+    except (Interrupted, TakenOver, StorageError, *FAILURES):
         raise
     except Pruned as pruned:
         return Outcome(state="pruned", detail=str(pruned))
@@ -174,8 +175,7 @@ STATES = {
 
 def record(study: Study, claimed: Claimed, outcome: Outcome) -> None:
     """Records the outcome of a trial in the study."""
-    trial = claimed.trial
-    study.storage.patiently(lambda: trial.set_user_attr("outcome", outcome.model_dump(mode="json")))
+    claimed.trial.set_user_attr("outcome", outcome.model_dump(mode="json"))
     study.tell(claimed, outcome.value, STATES[outcome.state])
 
 

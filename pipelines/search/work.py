@@ -66,7 +66,8 @@ def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainl
                         announced = True
                     time.sleep(POLL)
             study.leases.clear()
-            return conclude(search, study, as_stage)
+            with study.leases.alone():  # the second finds the best adapter copied
+                return conclude(search, study, as_stage)
     except Interrupted as stopped:
         raise type(stopped)(stopped.what, stopped.signum, resume) from None
     except KeyboardInterrupt:

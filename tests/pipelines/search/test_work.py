@@ -34,7 +34,12 @@ def loss(run, step):
     return abs(run.optim.lr - 0.01) * 100 + 1 / step
 trial.run_stages = stand_in(loss, steps=6)
 trial.would_fit = lambda run: Fits(fits=True, peak_bytes=1, budget_bytes=2)
-worker.conclude = lambda *_: {}
+def conclude(*_):
+    (folder := Path(sys.argv[1]) / "concluding").mkdir()  # by one worker at a time
+    time.sleep(0.3)
+    folder.rmdir()
+    return {}
+worker.conclude = conclude
 worker.work(search_in(Path(sys.argv[1]), *sys.argv[2:]), lambda stage: stage)
 """
 
@@ -105,6 +110,7 @@ def test_workers_that_are_killed_among_others_lose_and_double_nothing(tmp_path: 
     told = _told(tmp_path, *total)
     assert [row[0] for row in told] == [*range(16)]
     assert {row[1] for row in told} == {"complete"}
+    assert not [*(tmp_path / "workers").iterdir()]  # whoever ended second has waited for the best to be copied
 
 
 @pytest.mark.flow
