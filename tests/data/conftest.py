@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.data.format.formats import parse_row
-from tasks.data.render.render import Rendered, render
+from tasks.data.render.render import render
+from tasks.data.render.rendered import Rendered
 from tasks.data.render.template import Template
 from tests.data.families import SPECIALS, TEMPLATES
 

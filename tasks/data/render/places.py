@@ -17,6 +17,7 @@ _RANGES = ((0xF0000, 0xFFFFD), (0x100000, 0x10FFFD), (0xE000, 0xF8FF))
 # How a message is marked, the fullest way first: at which edges of its texts, and whether in its tool calls.
 Mode = tuple[str, ...]
 _MODES: tuple[Mode, ...] = (("start", "end", "calls"), ("start", "end"), ("end",), ("start",))
+_FIRST = ("tool call", "reasoning")  # parts of which a template may write another copy elsewhere; the first counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Place:
         start: the first character of its content or reasoning or call; None where no mark of it was found.
         stop: one past the last one.
         lost: the parts that the template left out: `content`, `reasoning`, `tool call`, or `start of content`.
-        repeated: whether its content stands in the render more than once.
+        repeated: whether its content or an argument of its calls stands in the render more than once. A call's name
+            may, as some templates write it again before the tool's answer: the first is the call's own.
         rewritten: whether its content stands there in other words.
         known: whether the message could be marked at all: an empty one, or one the template looks into, cannot.
     """
@@ -146,12 +148,12 @@ def _marked(pen: _Pen, index: int, message: dict[str, Any], mode: Mode) -> dict[
 
 
 def _place(mine: dict[str, tuple[int, str, str]], found: dict[str, list[int]], text: str, content: str) -> Place:
-    spots = [spot for mark in mine for spot in found[mark]]
+    spots = [spot for mark, (_, part, _) in mine.items() for spot in found[mark][: 1 if part in _FIRST else None]]
     parts = dict.fromkeys(part for _, part, _ in mine.values())
     lost = [part for part in parts if not any(found[m] for m, meaning in mine.items() if meaning[1] == part)]
     kept = [mark for mark, (_, part, _) in mine.items() if part not in lost]
     lost += ["start of content" for mark in kept if mine[mark][1:] == ("content", "start") and not found[mark]]
-    repeated = any(len(found[mark]) > 1 for mark in mine)
+    repeated = any(len(found[mark]) > 1 for mark, (_, part, _) in mine.items() if part not in _FIRST)
     if not spots:
         return Place(lost=tuple(lost), known=bool(mine))
     edges = [found[mark] for mark in mine if mine[mark][1] == "content"]

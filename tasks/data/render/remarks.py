@@ -1,12 +1,16 @@
 """What a template did to a row, told: what it left out, rewrote or added."""
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
 from tasks.data.format.message import Example
 from tasks.data.render.places import Place
 from tasks.data.render.template import Template
+
+# As Jinja's `escape` and its own `tojson` write quotes, brackets and ampersands.
+_ESCAPES = re.compile(r"&(?:quot|apos|lt|gt|amp|#34|#39|#x27);|\\u00(?:22|26|27|3[cCeE])")
 
 
 def remarks(
@@ -50,9 +54,21 @@ def remarks(
         notes.append(f"the conversation ends with a turn of {example.messages[-1].role!r}, which is context alone")
     if tools and template.render(messages) == text:
         lost.append("the template leaves out the tools")
+    if escapes := escaped(text, json.dumps([messages, tools], ensure_ascii=False) + (template.text or "")):
+        notes.append(f"the template writes characters of the row as escapes ({', '.join(escapes)})")
     if any(datetime.now().strftime(form) in text for form in template.date_formats):
         notes.append("the template writes today's date; fix it in data.template_kwargs")
     return tuple(dict.fromkeys(lost)), tuple(dict.fromkeys(notes))
+
+
+def escaped(text: str, source: str) -> list[str]:
+    """The HTML escapes in a render that do not stand in what it was made from.
+
+    Example:
+        >>> escaped("He said &#34;no&#34; &amp; left", 'He said "no" &amp; left')
+        ['&#34;']
+    """
+    return [escape for escape in dict.fromkeys(_ESCAPES.findall(text)) if escape not in source]
 
 
 def foreign_specials(example: Example, template: Template) -> tuple[str, ...]:

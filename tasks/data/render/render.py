@@ -1,57 +1,29 @@
 """An example as one text with weighted character spans: the last step before tokens."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tasks.data.config import Supervise
-from tasks.data.format.message import Example, Span
-from tasks.data.format.unread import Unread
+from tasks.data.format.message import Example
 from tasks.data.render.message_spans import message_spans
 from tasks.data.render.places import Place, locate
+from tasks.data.render.plain import concatenated, plain_text
 from tasks.data.render.remarks import foreign_specials, remarks
+from tasks.data.render.rendered import Rendered
+from tasks.data.render.roles import known_roles
 from tasks.data.render.supervise import message_weights
 from tasks.data.render.template import Template
 from tasks.data.render.turns import Turn, find_turns
 from tasks.errors import DataError
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One text and what of it is a target.
-
-    Args:
-        text: what the tokenizer gets.
-        spans: (start, stop, weight) in characters; a later span overrides an earlier one.
-        answer: where the reference answer begins, in characters; None for plain text.
-        plain: whether the tokenizer adds its own special tokens and an end-of-text, which a template writes itself.
-        lost: what the template left out of the row.
-        notes: what else is worth saying about it.
-        speakers: (start, stop, one of SPEAKERS) in characters; the template's own words are in none of them.
-        specials: the special tokens that the row's own texts contain, each with where it stands.
-        weight: of the row, by which the weights of its spans and of its end are multiplied.
-        ends: whether the end of a plain text is a target.
-        ids: token ids that the row itself gives, in place of a text; empty where it gives none.
-        id_weights: of each of `ids` as a target.
-        unread: the columns and message keys that nothing reads.
-    """
-
-    text: str
-    spans: tuple[tuple[int, int, float], ...]
-    answer: int | None = None
-    plain: bool = False
-    lost: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    speakers: tuple[tuple[int, int, str], ...] = ()
-    specials: tuple[str, ...] = ()
-    weight: float = 1.0
-    ends: bool = True
-    ids: tuple[int, ...] = ()
-    id_weights: tuple[float, ...] = ()
-    unread: tuple[Unread, ...] = ()
-
-
 def render(example: Example, template: Template, supervise: Supervise) -> Rendered:
     """The text of an example and its weighted spans.
+
+    Args:
+        example: a row, parsed.
+        template: the tokenizer's chat template, or another in its place.
+        supervise: which turns are targets, see `Data`.
 
     Raises:
         DataError: the template refuses or drops what is to be learned, a turn would be learned without its end, or
@@ -65,11 +37,17 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
         )
     if example.ids:
         return Rendered("", (), ids=example.ids, id_weights=example.id_weights, weight=example.weight)
-    specials = foreign_specials(example, template)
     if example.text is not None:
-        return replace(_plain(example.text, example.spans), specials=specials, weight=example.weight)
-    if not template.exists:
-        return replace(_concatenated(example, supervise), specials=specials, weight=example.weight)
+        rendered = plain_text(example.text, example.spans, template)
+    elif not template.exists:
+        rendered = concatenated(example, supervise, template)
+    else:
+        rendered = _conversation(example, template.chosen(example.tools), supervise)
+    return replace(rendered, specials=foreign_specials(example, template), weight=example.weight)
+
+
+def _conversation(example: Example, template: Template, supervise: Supervise) -> Rendered:
+    example, roles = known_roles(example, template)
     tools = list(example.tools) or None
     messages, text = _render(example, template, tools)
     places = locate(messages, text, lambda marked: template.render(marked, tools))
@@ -83,10 +61,11 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
     marked = template.generation_spans(messages, tools)
     spans: list[tuple[int, int, float]] = [(0, len(text), 1.0)] if supervise == "all" else []
     speakers: list[tuple[int, int, str]] = []
-    answer = None
+    answer, end = None, ""
     for n, weight in enumerate(message_weights(example, supervise)):
+        turn = turns[n]
         if example.messages[n].role == "assistant":
-            own = _answer_spans(n, text, places[n], turns[n], marked, weight)
+            own = _answer_spans(n, text, places[n], turn, marked, weight)
             answer = own[0][0] if own and weight else answer
         else:
             own = _other_span(n, text, places[n], template, example.messages[n].weight)
@@ -94,17 +73,12 @@ def render(example: Example, template: Template, supervise: Supervise) -> Render
             spans += message_spans(example.messages[n], text, places[n], own, weight)
         else:
             spans += [(start, stop, weight) for start, stop in own]
-        speakers += _speaker(example.messages[n].role, places[n], turns[n], own)
+        if own and weight and turn is not None:
+            end = turn.end if spans[-1][1] >= turn.stop and spans[-1][2] else ""
+        speakers += _speaker(example.messages[n].role, places[n], turn, own)
     lost, notes = remarks(example, places, template, text, tools, messages)
     speakers.sort(key=lambda span: span[2] == "assistant")  # theirs are proven, and come last
-    return Rendered(text, tuple(spans), answer, False, lost, notes, tuple(speakers), specials, example.weight)
-
-
-def _plain(text: str, named: tuple[Span, ...] | None) -> Rendered:
-    whole = (0, len(text))
-    spans = named or ((*whole, 1.0),)
-    ends = any(stop == whole[1] and weight for _, stop, weight in spans)
-    return Rendered(text, spans, plain=True, speakers=((*whole, "text"),), ends=ends)
+    return Rendered(text, tuple(spans), answer, lost=lost, notes=(*roles, *notes), speakers=tuple(speakers), end=end)
 
 
 def _render(example: Example, template: Template, tools: list[Any] | None) -> tuple[list[dict[str, Any]], str]:
@@ -119,24 +93,6 @@ def _render(example: Example, template: Template, tools: list[Any] | None) -> tu
         if not any(message.tool_calls for message in example.messages):
             break
     raise refusals[0]
-
-
-def _concatenated(example: Example, supervise: Supervise) -> Rendered:
-    roles = [message.role for message in example.messages]
-    if example.answer_from is None or roles != ["user", "assistant"]:
-        raise DataError(
-            f"a conversation ({', '.join(roles)}) needs a chat template and the tokenizer has none; "
-            "give one in data.template, or write the rows as prompt and completion, or as text"
-        )
-    prompt, completion = (message.content for message in example.messages)
-    start = 0 if supervise == "all" else len(prompt)
-    middle, end = len(prompt), len(prompt + completion)
-    speakers = ((0, middle, "user"), (middle, end, "assistant"))
-    spans, named = ((start, end, 1.0),), example.messages[1].spans
-    if named is not None:
-        spans = tuple((middle + first, middle + stop, weight) for first, stop, weight in named)
-    ends = any(stop == end and weight for _, stop, weight in spans)
-    return Rendered(prompt + completion, spans, middle, plain=True, speakers=speakers, ends=ends)
 
 
 def _speaker(role: str, place: Place, turn: Turn | None, own: list[tuple[int, int]]) -> list[tuple[int, int, str]]:

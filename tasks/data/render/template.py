@@ -1,13 +1,12 @@
-"""A chat template and what it writes around any message: the assistant's header, and what ends a turn.
-
-Both are learned by rendering a probe conversation, never from a list of model families.
-"""
+"""A chat template: the one that a tokenizer has, one of several that it has by name, or another in its place."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tasks.data.render.shape import Shape, probe_shape
 from tasks.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 _GENERATION = re.compile(r"\{%-?\+?\s*generation\s*[-+]?%\}")
 _DATE = re.compile(r"strftime_now\(\s*['\"]([^'\"]+)['\"]")
-_ASKS, _ANSWERS = ("qzaskone", "qzasktwo"), ("qzanswerone", "qzanswertwo")
+_ROLE = "qzrole"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Template:
 
     @cached_property
     def text(self) -> str | None:
-        """The Jinja source; None where the tokenizer has no template (or several, to be chosen by row)."""
+        """The Jinja source; None where the tokenizer has no template, or several that `chosen` chooses from."""
         own = getattr(self.tokenizer, "chat_template", None)
         return self.override if self.override is not None else own if isinstance(own, str) else None
 
@@ -42,6 +41,36 @@ class Template:
     def exists(self) -> bool:
         """Whether there is a template at all."""
         return self.override is not None or bool(getattr(self.tokenizer, "chat_template", None))
+
+    def chosen(self, tools: Sequence[Any] | None = None) -> "Template":
+        """The one template of a conversation, with its own shape and marks, where the tokenizer has several by name.
+
+        Args:
+            tools: the functions that the conversation may call; some tokenizers have a template for them.
+
+        Raises:
+            DataError: none of the names is the one that `transformers` would take.
+        """
+        if self.text is not None or not self.exists:
+            return self
+        try:
+            text = self.tokenizer.get_chat_template(None, tools=list(tools) if tools else None)
+        except ValueError as error:
+            raise DataError(f"the tokenizer's chat templates have no default: {error}") from error
+        return self._named.setdefault(text, replace(self, override=text))
+
+    @cached_property
+    def _named(self) -> dict[str, "Template"]:
+        return {}
+
+    @cached_property
+    def role_as_is(self) -> bool:
+        """Whether it writes a role that it does not know as it is, as `<|im_start|>{{ m.role }}` does."""
+        turns = [{"role": "user", "content": "a"}, {"role": _ROLE, "content": "b"}]
+        try:
+            return _ROLE in self.render(turns)
+        except DataError:
+            return False
 
     def render(self, messages: list[dict[str, Any]], tools: list[Any] | None = None, *, prompt: bool = False) -> str:
         """The text of a conversation; with `prompt`, up to where the assistant's next answer begins.
@@ -97,72 +126,6 @@ class Template:
         return tuple(_DATE.findall(self.text or ""))
 
     @cached_property
-    def shape(self) -> "Shape":
+    def shape(self) -> Shape:
         """What the template writes around an assistant's answer."""
-        return _probe(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a template writes around an assistant's answer.
-
-    Args:
-        header: what stands before each assistant turn, "" where nothing of its own does.
-        enders: the tokens that end one, in the middle of a conversation and at its end; empty where nothing does.
-    """
-
-    header: str
-    enders: tuple[str, ...]
-
-
-def _probe(template: Template) -> Shape:
-    turns: list[dict[str, Any]] = []
-    for ask, answer in zip(_ASKS, _ANSWERS, strict=True):
-        turns += [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}]
-    try:
-        text = template.render(turns)
-        before, prompt = template.render(turns[:1]), template.render(turns[:1], prompt=True)
-    except DataError:
-        return Shape("", ())
-    places = [text.find(word) for pair in zip(_ASKS, _ANSWERS, strict=True) for word in pair]
-    if -1 in places or places != sorted(places):
-        return Shape("", ())
-    lead_ins = (text[places[0] + len(_ASKS[0]) : places[1]], text[places[2] + len(_ASKS[1]) : places[3]])
-    middle, end = text[places[1] + len(_ANSWERS[0]) : places[2]], text[places[3] + len(_ANSWERS[1]) :]
-    added = prompt[_shared(before, prompt, template.special_pattern) :]
-    return Shape(_header(added, middle, lead_ins), _enders(template.special_pattern, middle, end))
-
-
-def _shared(before: str, prompt: str, special: re.Pattern[str]) -> int:
-    """How many characters two renders share, not counting a part of a special token."""
-    shared = next((n for n, (a, b) in enumerate(zip(before, prompt, strict=False)) if a != b), len(before))
-    if shared == len(before):
-        return shared
-    inside = [m.start() for text in (before, prompt) for m in special.finditer(text) if m.start() < shared < m.end()]
-    return min(inside, default=shared)
-
-
-def _header(added: str, middle: str, lead_ins: tuple[str, ...]) -> str:
-    """The part of the generation prompt that is a header, not the beginning of an answer.
-
-    A generation prompt may go on beyond the header, with an empty or an open think block. The header is what has the
-    same end as a user's header (`<|im_start|>user\\n` and `<|im_start|>assistant\\n<think>\\n`: up to the first
-    newline), and what the template also writes before the answers of a rendered conversation.
-    """
-    shared = next(n for n in range(len(added), -1, -1) if added[:n] in middle)
-    theirs = middle[middle.rfind(added[:shared]) + shared :]
-    ours = added[shared:]
-    tail = next((theirs[n:] for n in range(len(theirs)) if theirs[n:] in ours), "")
-    header = added[: shared + ours.find(tail) + len(tail)] if tail else added
-    while header and not all(header in lead_in for lead_in in lead_ins):
-        header = header[:-1]
-    return header if header.strip() else ""
-
-
-def _enders(special: re.Pattern[str], middle: str, end: str) -> tuple[str, ...]:
-    found = [match.group() for text in (middle, end) if (match := special.search(text))]
-    if not found and end.strip():
-        # No special token ends a turn: then the words that stand after each answer do.
-        shared = next(n for n in range(min(len(middle), len(end)), -1, -1) if middle[:n] == end[:n])
-        found = [(end[:shared] or end).rstrip() or end.rstrip()]
-    return tuple(dict.fromkeys(filter(None, found)))
+        return probe_shape(self)

@@ -19,13 +19,15 @@ class Turn:
 
     Args:
         start: its first character, the one right after its header.
-        stop: one past its end-of-turn token; where nothing ends it, one past its content.
+        stop: one past the last token that closes it; where nothing does, one past its content.
         ended: whether an end-of-turn token was found.
+        end: what closes it, the last token where there are several: a special token, or the template's words.
     """
 
     start: int
     stop: int
     ended: bool
+    end: str = ""
 
 
 def find_turns(
@@ -91,7 +93,12 @@ def _end(text: str, begin: int, after: int, limit: int, template: Template) -> T
     found = [(at, ender) for ender in template.shape.enders if (at := text.find(ender, after, limit)) >= 0]
     if found:
         at, ender = min(found)
-        return Turn(begin, at + len(ender), True)
-    if match := template.special_pattern.search(text, after, limit):
-        return Turn(begin, match.end(), True)
-    return Turn(begin, after, False)
+        stop = at + len(ender)
+    elif match := template.special_pattern.search(text, after, limit):
+        stop, ender = match.end(), match.group()
+    else:
+        return Turn(begin, after, False)
+    # Some templates close an answer twice (the end of a response, then the end of the turn): all of it is learned.
+    while (match := template.special_pattern.match(text, stop)) and match.group() in template.shape.closers:
+        stop, ender = match.end(), match.group()
+    return Turn(begin, stop, True, ender)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Raise it with every change to what this room makes of a row: caches of another version are not used.
-VERSION = 5
+VERSION = 6
 
 
 class TokenCache(Record):

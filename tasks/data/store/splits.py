@@ -128,5 +128,5 @@ def _together(tallies: Sequence[Tally], paths: Sequence[str]) -> Tally:
             }
             for name in ("dropped", "lost", "notes", "specials", "unread")
         }
-        whole.add(Tally(rows=tally.rows, formats=tally.formats, **named))
+        whole.add(Tally(rows=tally.rows, formats=tally.formats, ends=tally.ends, **named))
     return whole

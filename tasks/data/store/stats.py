@@ -27,7 +27,7 @@ class SplitStats(Record):
 
     Args:
         rows: rows read from the source; 0 for a held-out split, whose rows are counted in train, and so are its
-            `formats`, `dropped`, `lost`, `notes` and `specials`.
+            `formats`, `dropped`, `lost`, `notes`, `specials` and `ends`.
         examples: how many are trained on.
         dropped: rows left out, by reason (numbers in it written N).
         lost: rows trained on of which the chat template left something out, where `data.allow_lost`.
@@ -36,6 +36,8 @@ class SplitStats(Record):
             takes them for real ones.
         unread: columns that no format reads, and keys of messages (`messages[].key`) that no template reads, each
             with the rows that have a value in it.
+        ends: what the last learned answer of a row, or a text, ends with, the most frequent first: special tokens, or
+            a template's words.
         tokens: real ones.
         supervised_tokens: those with a weight above 0.
         by_role: both, by speaker (all of SPEAKERS): `template` is the text that the chat template writes around the
@@ -73,6 +75,7 @@ class SplitStats(Record):
     notes: dict[str, Remark] = Field(default_factory=dict)
     specials: dict[str, Remark] = Field(default_factory=dict)
     unread: dict[str, Remark] = Field(default_factory=dict)
+    ends: dict[str, int] = Field(default_factory=dict)
     sources: tuple[SourceStats, ...] = ()
 
 
@@ -127,5 +130,6 @@ def split_stats(
         formats={name: remark.count for name, remark in tally.formats.items()},
         format_lines={name: remark.lines for name, remark in tally.formats.items()},
         unread={name: Remark(count=column.count, lines=column.lines) for name, column in tally.unread.items()},
+        ends=dict(sorted(((end, r.count) for end, r in tally.ends.items()), key=lambda item: (-item[1], item[0]))),
         **{name: getattr(tally, name) for name in ("dropped", "lost", "notes", "specials")},
     )

@@ -44,6 +44,7 @@ class Tally:
     notes: dict[str, Remark] = field(default_factory=dict)
     specials: dict[str, Remark] = field(default_factory=dict)
     unread: dict[str, UnreadColumn] = field(default_factory=dict)
+    ends: dict[str, Remark] = field(default_factory=dict)
 
     def drop(self, reason: str, line: int) -> None:
         """Counts a row that is left out.
@@ -63,6 +64,8 @@ class Tally:
             line: of the row.
         """
         _say(self.formats, format, 1, line)
+        if tokens.end:
+            _say(self.ends, tokens.end, 1, line)
         for where, said in ((self.lost, tokens.lost), (self.notes, tokens.notes), (self.specials, tokens.specials)):
             for text in said:
                 _say(where, text, 1, line)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tasks.data.config import Data
 from tasks.data.format.formats import parse_row
-from tasks.data.render.render import Rendered, render
+from tasks.data.render.render import render
+from tasks.data.render.rendered import Rendered
 from tasks.data.render.template import Template
 from tasks.data.render.tokens import Tokens, encode, fit
 from tasks.data.render.truncate import split

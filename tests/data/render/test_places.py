@@ -83,3 +83,20 @@ def test_tool_calls_and_reasoning_belong_to_the_place():
     assert place.start == 1
     assert place.stop is not None
     assert text[: place.stop].endswith("x")
+
+
+def test_a_call_whose_name_is_written_again_elsewhere_stands_where_it_is_written_first():
+    def template(messages: list[dict]) -> str:
+        call = messages[0]["tool_calls"][0]["function"]
+        arguments = json.dumps(call["arguments"], ensure_ascii=False)
+        return f"{call['name']} {arguments}|{call['name']} says {messages[1]['content']}"
+
+    def twice(messages: list[dict]) -> str:
+        return json.dumps(messages[0]["tool_calls"][0]["function"]["arguments"], ensure_ascii=False) * 2
+
+    call = {"type": "function", "function": {"name": "f", "arguments": {"a": "x"}}}
+    messages = [{"content": "", "tool_calls": [call]}, {"content": "y"}]
+    text = template(messages)
+    place = locate(messages, text, template)[0]
+    assert (text[place.start : place.stop], place.repeated) == ('f {"a": "x', False)
+    assert locate(messages, twice(messages), twice)[0].repeated

@@ -44,3 +44,16 @@ def test_other_words(rendered: Callable):
         "the template rewrites the content of a message of role 'user'",
         "the template rewrites the content of a message of role 'assistant'",
     )
+
+
+def test_escapes_that_the_template_makes_are_noticed(rendered: Callable):
+    text = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | e }}<|im_end|>\n{% endfor %}"
+    said = {"role": "assistant", "content": 'the "b" & &lt;'}
+    (note,) = [note for note in rendered(text, [ASK, said]).notes if "escapes" in note]
+    assert note == "the template writes characters of the row as escapes (&#34;, &amp;)"
+    plain = text.replace(" | e ", "")
+    assert not rendered(plain, [ASK, {"role": "assistant", "content": "&amp; and &#34;"}]).notes
+    calls = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}"
+    calls += "{{ c.function.arguments | string | e }}{% endfor %}<|im_end|>\n{% endfor %}"
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"x": "y"}}}]}
+    assert "the template writes characters of the row as escapes (&#39;)" in rendered(calls, [ASK, call]).notes

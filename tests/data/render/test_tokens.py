@@ -196,3 +196,44 @@ def test_fit_keeps_one_length_and_something_to_learn(weights: list[float], most:
     assert any(short.weights)
     assert short.weights[0] == 0
     assert 0 <= short.prompt_length <= len(short.ids)
+
+
+def test_an_answer_is_learned_through_all_that_closes_it(tokenizer_of: Callable):
+    text = TEMPLATES["chatml"].replace("<|im_end|>", "{{ '<|END|>' if m.role == 'assistant' }}<|im_end|></s>")
+    tokens = tokenize_row(chat("a", "b", "c", "d"), tokenizer_of(None), template=text)
+    assert supervised_text(tokens, tokenizer_of(None)) == ["b<|END|><|im_end|></s>", "d<|END|><|im_end|></s>"]
+    assert tokens.end == "</s>"
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("chatml", "<|im_end|>"), ("inst", "</s>"), ("channels", "<|return|>"), ("tokens", "<|END|>")]
+)
+def test_what_an_answer_ends_with(tokenizer_of: Callable, name: str, end: str):
+    assert tokenize_row(chat("a", "b", "c", "d"), tokenizer_of(name)).end == end
+
+
+def test_what_a_turn_of_words_ends_with(tokenizer_of: Callable):
+    text = (
+        "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n###\n{% endfor %}"
+        "{% if add_generation_prompt %}### assistant:\n{% endif %}"
+    )
+    assert tokenize_row(chat("a", "b"), tokenizer_of(None), template=text).end == "\n###"
+
+
+def test_the_cases_of_templates(shared_cases: Path, bank_tokenizer: Callable[[str], Any]):
+    """With a ChatML tokenizer that has both tokens: calls whose name is written again, and answers closed twice."""
+    tokenizer = bank_tokenizer("qwen2.5-instruct")
+
+    def learned(row: dict[str, Any], template: str) -> list[str]:
+        tokens = tokenize_row(row, tokenizer, template=(shared_cases / template).read_text("utf-8"))
+        return supervised_text(tokens, tokenizer)
+
+    call = next(
+        row
+        for row in map(json.loads, (shared_cases / "tool_calls.jsonl").read_text("utf-8").splitlines())
+        if "look_up" in json.dumps(row["messages"])
+    )
+    expected = ['[call]look_up {"word": "wren"}<|im_end|>', "A small bird.<|im_end|>"]
+    for template in ("calls.jinja", "calls_named.jinja"):
+        assert learned(call, template) == expected
+    assert learned(chat("a", "b"), "two_closers.jinja") == ["b<|endoftext|><|im_end|>"]

@@ -17,7 +17,8 @@ def test_reasons_that_differ_in_numbers_are_one_and_the_first_lines_are_kept():
 
 def test_formats_losses_notes_and_specials():
     tally = Tally()
-    tally.keep(Tokens([1], [0.0], 0, ("lost",), ("note",), specials=("</s>", "</s>")), "chat", 3)
+    tally.keep(Tokens([1], [0.0], 0, ("lost",), ("note",), specials=("</s>", "</s>"), end="</s>"), "chat", 3)
+    assert tally.ends == {"</s>": Remark(count=1, lines=(3,))}
     assert tally.formats == {"chat": Remark(count=1, lines=(3,))}
     assert (tally.lost["lost"].lines, tally.notes["note"].count) == ((3,), 1)
     assert tally.specials["</s>"] == Remark(count=2, lines=(3,)), "each one counts, its line stands once"
