@@ -31,6 +31,12 @@ def plan_of(
     return plan.fn(cache, source, asked, evaluate or Evaluate(), verify, out / "plan.json", probe=probe)
 
 
+def test_a_model_with_a_state_goes_on_one_example_a_row(token_cache, model_folder, tmp_path, caplog):
+    made = plan_of(token_cache, lambda: model_folder("lfm2"), tmp_path, layout=Packed(tokens=128, size=2))
+    assert made.layout == Bucketed(tokens=256)
+    assert "cannot keep packed examples apart; going on with batch=bucketed" in caplog.text
+
+
 def test_it_counts_what_will_be_trained_on(token_cache, model_folder, tmp_path):
     made = plan_of(token_cache, model_folder, tmp_path)
     assert (made.splits, made.model_type) == (token_cache.splits, "qwen3")

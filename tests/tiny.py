@@ -44,6 +44,19 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "llama": {"tie_word_embeddings": False},
     "phi3": {},
+    "gemma2": {"attn_logit_softcapping": 2.0, "query_pre_attn_scalar": 16},
+    "lfm2": {
+        "norm_eps": 1e-5,
+        "conv_bias": False,
+        "conv_L_cache": 3,
+        "block_dim": 64,
+        "block_ff_dim": 128,
+        "block_multiple_of": 32,
+        "block_ffn_dim_multiplier": 1.0,
+        "block_auto_adjust_ff_dim": False,
+        "full_attn_idxs": [1],
+        "layer_types": ["conv", "full_attention"],
+    },
 }
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

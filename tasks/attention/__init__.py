@@ -5,7 +5,7 @@ with segment_attention(model):
 """
 
 from tasks.attention.blockwise import blockwise_attention
-from tasks.attention.isolation import honours_alone, honours_segments
+from tasks.attention.isolation import honours_alone, honours_segments, keeps_states
 from tasks.attention.method import Way, choose_way
 from tasks.attention.packed_cache import alone_cache, packed_cache
 from tasks.attention.per_segment import split_attention
@@ -18,6 +18,7 @@ __all__ = [
     "choose_way",
     "honours_alone",
     "honours_segments",
+    "keeps_states",
     "packed_cache",
     "segment_attention",
     "split_attention",

@@ -11,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import CacheList, make_prompt_cache
 
 from tasks.attention.method import Way
 from tasks.attention.packed_cache import PackedCache, alone_cache, packed_cache
@@ -52,6 +52,27 @@ def honours_segments(model: nn.Module, vocab_size: int, *, way: Way = "mask", ro
         False
     """
     return _asked(model, lambda: _matches(model, vocab_size, way, max(0, (row_length or 0) - sum(LENGTHS))))
+
+
+def keeps_states(model: nn.Module) -> bool:
+    """Whether a layer keeps a state that runs on from segment to segment, so that no row can be packed; reads nothing.
+
+    Args:
+        model: ids -> logits; its caches are asked, as mlx-lm makes them.
+
+    Example:
+        >>> model = nn.Module()
+        >>> model.layers = [nn.Module()]
+        >>> keeps_states(model)
+        False
+    """
+    return not all(_has_keys(cache) for cache in make_prompt_cache(model))
+
+
+def _has_keys(cache: Any) -> bool:
+    if isinstance(cache, CacheList):
+        return all(_has_keys(inner) for inner in cache.caches)
+    return hasattr(cache, "update_and_fetch")
 
 
 def honours_alone(model: nn.Module, vocab_size: int) -> bool:

@@ -15,7 +15,6 @@ STARTS = [[0, 9, 30, 31, 44], [0, 20, 33, 44]]
 """Two rows of 44 positions; the last segment of each is padding. One is a single position, one passes the window."""
 
 OTHERS: dict[str, dict[str, Any]] = {
-    "gemma2": {"attn_logit_softcapping": 2.0, "query_pre_attn_scalar": 16},
     "gpt_oss": {
         "num_local_experts": 4,
         "num_experts_per_tok": 2,

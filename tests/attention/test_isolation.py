@@ -7,7 +7,7 @@ import mlx.nn as nn
 import pytest
 from mlx.utils import tree_map
 
-from tasks.attention import honours_alone, honours_segments
+from tasks.attention import honours_alone, honours_segments, keeps_states
 from tests.attention.families import OTHERS, SAME, tiny
 
 
@@ -105,3 +105,7 @@ def test_attention_that_is_its_own_is_left_alone() -> None:
             return mx.fast.scaled_dot_product_attention(x, x, x, scale=1.0, mask=mask)[:, 0]
 
     assert not honours_alone(Own(), 300)
+
+
+def test_a_state_that_runs_on_is_seen_without_a_weight() -> None:
+    assert [family for family in (*SAME, "mamba") if keeps_states(tiny(family))] == ["mamba"]
