@@ -24,6 +24,7 @@ from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
 from pipelines.orchestrate.as_task import as_function
 from pipelines.report.artifacts import publish_page
+from pipelines.report.figure import change, figure
 from pipelines.report.markdown import code
 from pipelines.report.markdown import table as markdown_table
 from pipelines.report.run_report import answers
@@ -66,9 +67,7 @@ def evaluate(
 
 def headline(scores: Scores) -> str:
     """The scores in one line."""
-    assert scores.loss_before is not None, "there was something to score"
-    assert scores.loss_after is not None
-    line = f"{scores.examples:,} {scores.split} examples: loss {scores.loss_before:.4f} -> {scores.loss_after:.4f}"
+    line = f"{scores.examples:,} {scores.split} examples: loss {change(scores.loss_before, scores.loss_after, '.4f')}"
     if scores.metric_before is None or scores.metric_after is None:
         return line
     return f"{line}, {scores.metric.replace('_', ' ')} {scores.metric_before:.1%} -> {scores.metric_after:.1%}"
@@ -76,9 +75,7 @@ def headline(scores: Scores) -> str:
 
 def figures(scores: Scores) -> list[tuple[str, str, str]]:
     """What was measured, of the base and with the adapter."""
-    assert scores.loss_before is not None, "there was something to score"
-    assert scores.loss_after is not None
-    rows = [("loss, nats a token", f"{scores.loss_before:.4f}", f"{scores.loss_after:.4f}")]
+    rows = [("loss, nats a token", figure(scores.loss_before, ".4f"), figure(scores.loss_after, ".4f"))]
     if scores.metric_before is not None and scores.metric_after is not None:
         what = f"{scores.metric} of {scores.answered}"
         rows.append((what, f"{scores.metric_before:.1%}", f"{scores.metric_after:.1%}"))
@@ -99,6 +96,8 @@ def main(overrides: Sequence[str]) -> None:
     for row in figures(scores):
         table.add_row(*map(plain, row))
     console.print(table)
+    for line in scores.problems:
+        console.print(line, highlight=False, markup=False)
     answers_table = Table("reference", "base", "adapter")
     for sample in scores.samples:
         answers_table.add_row(*map(plain, (sample.reference, sample.before, sample.after)))

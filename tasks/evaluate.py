@@ -10,14 +10,16 @@ from cachetools import LRUCache
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.adapter import Adapter, base_fingerprint, load_adapter
+from tasks.adapter import Adapter, base_fingerprint, load_adapter, read_adapter_manifest
 from tasks.artifact import Record, fingerprint, write_json
 from tasks.budget.answering import most_at_once
 from tasks.data import TokenCache
+from tasks.errors import GraftlineError
 from tasks.memory import Memory
 from tasks.model import Model
 from tasks.model.base import load_base, load_tokenizer
-from tasks.score.answers import answers, as_text
+from tasks.score.answers import AT_ONCE, answers, trusted
+from tasks.score.ends import find_ends
 from tasks.score.exact_match import exact_match
 from tasks.score.held_out import HeldOut
 from tasks.score.held_out_loss import held_out_loss
@@ -44,13 +46,15 @@ class Scores(Record):
     Attributes:
         split: which rows, `test` or `valid`; empty where nothing is evaluated.
         examples: how many the loss is over.
-        loss_before: the base's masked cross entropy, nats a supervised token; None where nothing is evaluated.
+        loss_before: the base's masked cross entropy, nats a supervised token; None where nothing is evaluated, or the
+            model failed at it.
         loss_after: the adapter's.
         metric: what metric_before and metric_after measure.
         answered: over how many generated answers.
         metric_before: the base's score; None where nothing was generated.
         metric_after: the adapter's.
         samples: the first answers.
+        problems: what could not be measured, each with its reason.
     """
 
     split: str
@@ -62,6 +66,7 @@ class Scores(Record):
     metric_before: float | None
     metric_after: float | None
     samples: tuple[Sample, ...]
+    problems: tuple[str, ...] = ()
 
 
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE)
@@ -102,38 +107,82 @@ def evaluate(
         )
         write_json(out, scores.model_dump(mode="json"))
         return scores
-    name, rows, asked = held_out.name, held_out.rows, held_out.asked
+    name, rows = held_out.name, held_out.rows
     tokenizer, base = load_tokenizer(model), load_base(model).model
-    room = memory.budget - 4 * adapter.parameters
-    at_once = most_at_once(base, len(asked), held_out.longest_prompt, new, room)[0] if asked else 1
+    manifest, found = read_adapter_manifest(Path(adapter.path)), _Findings()
+    ends = find_ends(tokenizer, (manifest and manifest.answer_ends) or cache.splits["train"].ends)
+    prompts, at_once = held_out.prompts, AT_ONCE
+    if prompts:
+        room = memory.budget - 4 * adapter.parameters
+        at_once = most_at_once(base, len(prompts), held_out.longest_prompt, new, room)[0]
+        at_once = found.of("answers", lambda: trusted(base, prompts, at_once)) or 1
     of = _identity(adapter, model, cache, name)
+
+    def loss() -> float:
+        return held_out_loss(base, rows)
+
+    def said() -> list[str]:
+        return answers(base, tokenizer, prompts, new, ends, at_once)
+
     before = (
-        _once(of and [*of, len(rows)], lambda: held_out_loss(base, rows)),
-        _once(
-            of and [*of, asked, new],
-            lambda: answers(base, tokenizer, rows, asked, new, at_once),
-        ),
+        found.of("the held-out loss", lambda: _once(of and [*of, len(rows)], loss)),
+        found.of("answers", lambda: _once(of and [*of, held_out.asked, new, sorted(ends.ids), ends.words], said)),
     )
     load_adapter(Path(adapter.path), base)
-    after = held_out_loss(base, rows), answers(base, tokenizer, rows, asked, new, at_once)
-    references = [as_text(tokenizer, rows.ids(i)[rows.prompt_length(i) : rows.answer_stop(i)]) for i in asked]
+    after = found.of("the held-out loss", loss), found.of("answers", said)
+    references = [ends.text(tokenizer, ids) for ids in held_out.references]
+    texts = [ends.text(tokenizer, ids) for ids in prompts]
+    answered = before[1] is not None and after[1] is not None
+    told = zip(texts, references, before[1] or (), after[1] or (), strict=True) if answered else ()
     scores = Scores(
         split=name,
         examples=len(rows),
         loss_before=before[0],
         loss_after=after[0],
         metric=settings.metric,
-        answered=len(asked),
-        metric_before=exact_match(before[1], references),
-        metric_after=exact_match(after[1], references),
+        answered=len(prompts) if answered else 0,
+        metric_before=exact_match(before[1] or [], references) if answered else None,
+        metric_after=exact_match(after[1] or [], references) if answered else None,
         samples=tuple(
-            Sample(prompt=as_text(tokenizer, rows.ids(i)[: rows.prompt_length(i)]), reference=r, before=b, after=a)
-            for i, r, b, a in islice(zip(asked, references, before[1], after[1], strict=True), settings.samples)
+            Sample(prompt=p, reference=r, before=b, after=a) for p, r, b, a in islice(told, settings.samples)
         ),
+        problems=found.problems,
     )
     write_json(out, scores.model_dump(mode="json"))
-    log.info("held-out loss %.4f -> %.4f", before[0], after[0])
+    log.info("held-out loss %s -> %s", *(_shown(figure) for figure in (scores.loss_before, scores.loss_after)))
     return scores
+
+
+class _Findings:
+    """What could not be measured, each with its reason: a model that cannot be scored has been trained all the same.
+
+    A user's mistake, and a signal, end the stage as ever.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A line for each."""
+        return tuple(self._said.values())
+
+    def of(self, what: str, measure: Callable[[], Found]) -> Found | None:
+        """What `measure` gives; None where it fails, or another measure of the kind failed before."""
+        if what in self._said:
+            return None
+        try:
+            return measure()
+        except GraftlineError:
+            raise
+        except Exception as error:  # an exotic model may fail in any way
+            self._said[what] = f"{what} could not be measured: {type(error).__name__}: {error}"
+            log.warning(self._said[what])
+            return None
+
+
+def _shown(figure: float | None) -> str:
+    return "unknown" if figure is None else f"{figure:.4f}"
 
 
 def _identity(adapter: Adapter, model: Model, cache: TokenCache, name: str) -> list[Any] | None:

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
-from tasks.attention import choose_way, honours_segments
+from tasks.attention import choose_way, honours_segments, keeps_states
 from tasks.batch import AnyLayout, Bucketed, Packed, epoch_batches, padding_share
 from tasks.budget.choices import Option, changed, fastest
 from tasks.budget.demand import Demand, identity, refusal
@@ -24,10 +24,11 @@ from tasks.errors import ConfigError
 from tasks.lora.attach import adapted_layers, attach
 from tasks.memory import GB, Memory
 from tasks.model import Model
-from tasks.model.base import Base, load_base
+from tasks.model.base import Base, load_base, load_tokenizer
 from tasks.model.context_limits import limits_of
 from tasks.model.family import model_type
 from tasks.model.finite import require_finite
+from tasks.score.ends import find_ends, said_of
 from tasks.score.held_out import HeldOut
 from tasks.settings import Evaluate, Train, Verify
 from tasks.step import Recipe
@@ -65,6 +66,9 @@ class Plan(Record):
         memory: how memory is spent: as asked, or as chosen under memory.auto.
         accumulate: batches a step: as asked, or as chosen.
         options: what memory.auto weighed, the fastest first; the last is the one taken.
+        stop_at: ends of the answers that the model's own files do not name, the most frequent first: a server must be
+            given them to stop at. The adapter's manifest has them too.
+        notes: what else a person should know before the training.
     """
 
     splits: dict[str, SplitStats]
@@ -86,6 +90,8 @@ class Plan(Record):
     memory: Memory
     accumulate: int
     options: tuple[Option, ...]
+    stop_at: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def need_bytes(self) -> int:
@@ -132,6 +138,8 @@ def plan(
     attach(base.model, rule)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
     demand = Demand(base.model, rows, identity(cache, model, rule))
+    if isinstance(recipe.layout, Packed) and keeps_states(base.model):  # of which no packed row can even be predicted
+        recipe = recipe.model_copy(update={"layout": _one_a_row(recipe.layout, base)})
     chosen, options = _within_budget(demand, recipe, _chosen_before(out), probe=probe)
     stages = _require_within(stages_of(demand, chosen, cache, held_out, evaluate, verify), memory)
     layout = _agreed(chosen.layout, base, recipe.train, max(split.largest_id for split in cache.splits.values()) + 1)
@@ -149,6 +157,11 @@ def plan(
             f"a real training step took {probed / GB:.4g} GB, the budget is {memory.told}; "
             "memory=auto, memory.checkpoint=all or fewer batch.tokens need less"
         )
+    trained_ends = cache.splits["train"].ends
+    ends = find_ends(load_tokenizer(model), trained_ends)
+    notes = [note for note in (said_of(ends, trained_ends),) if note]
+    for note in notes:
+        log.warning(note)
     result = Plan(
         splits=cache.splits,
         layout=layout,
@@ -169,6 +182,8 @@ def plan(
         memory=chosen.memory,
         accumulate=train.accumulate,
         options=tuple(options),
+        stop_at=ends.unnamed(trained_ends),
+        notes=tuple(notes),
     )
     write_json(out, result.model_dump(mode="json"))
     log.info("%d steps over %.2f epochs, %.1f %% padding", steps, result.epochs, 100 * result.padding_share)
@@ -223,5 +238,9 @@ def _agreed(layout: AnyLayout, base: Base, train: Train, vocabulary: int) -> Any
     if honours_segments(base.model, vocabulary, way=way, row_length=layout.tokens):
         return layout
     require_finite(base)  # of NaN no comparison holds
+    return _one_a_row(layout, base)
+
+
+def _one_a_row(layout: Packed, base: Base) -> Bucketed:
     log.warning("the %s model cannot keep packed examples apart; going on with batch=bucketed", model_type(base.model))
     return Bucketed(tokens=layout.tokens * layout.size)

@@ -138,7 +138,14 @@ def train(
                 step = training.run(opened)
         probe = record_probe(base, first_tokens(valid or rows, min(probe_tokens, longest)))
         adapter = save_adapter(
-            out / "adapter", base, rule=recipe.rule, source=model, step=step, seed=recipe.seed, probe=probe
+            out / "adapter",
+            base,
+            rule=recipe.rule,
+            source=model,
+            step=step,
+            seed=recipe.seed,
+            probe=probe,
+            ends=list(cache.splits["train"].ends),
         )
     counters, ended = training.counters, training.ended
     assert ended is not None, "it ran to its end"

@@ -10,7 +10,7 @@ from tasks.adapter import Adapter
 from tasks.artifact import MANIFEST, Record, write_json
 from tasks.check import CHECKS, Finding, Subject
 from tasks.check.subject import LONGEST
-from tasks.errors import GraftlineError
+from tasks.errors import GraftlineError, Interrupted
 from tasks.model import Model
 from tasks.model.base import shared_base
 from tasks.settings import Check, Verify
@@ -72,5 +72,10 @@ def verify(adapter: Adapter | Path, model: Model, settings: Verify, out: Path | 
 def _run(name: Check, subject: Subject) -> Finding:
     try:
         return CHECKS[name](subject)
+    except Interrupted:
+        raise
     except GraftlineError as error:
         return Finding(False, str(error))
+    except Exception as error:  # an exotic model may fail in any way, which is a finding about it
+        log.debug("%s", name, exc_info=True)
+        return Finding(False, f"the check itself failed ({type(error).__name__}: {error})")

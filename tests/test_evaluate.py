@@ -1,10 +1,12 @@
 import json
+import shutil
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 import pytest
 
-from tasks.adapter import load_adapter, read_adapter
+from tasks.adapter import load_adapter, read_adapter, read_adapter_manifest
 from tasks.data import Data
 from tasks.errors import DataError
 from tasks.evaluate import evaluate
@@ -89,13 +91,20 @@ def test_a_sample_is_a_question_and_its_reference(token_cache, trained, tmp_path
     assert sample.reference == "201"
 
 
-def test_a_model_that_learned_the_answers_scores(model_folder, tmp_path):
-    """Every question has one answer: the adapter learns it, its end included; the base does not know it."""
+@pytest.mark.parametrize("eos", [[256, 258], 256])
+def test_a_model_that_learned_the_answers_scores(eos, model_folder, tmp_path):
+    """Every question has one answer: the adapter learns it, its end included; the base does not know it.
+
+    The end that it was trained to write may be none to the model's own files.
+    """
+    folder = Path(shutil.copytree(model_folder(), tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": eos}))
     turns = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "ok"}] for n in range(24)]
     lines = [json.dumps({"messages": messages}) + "\n" for messages in turns]
     (tmp_path / "train.jsonl").write_text("".join(lines[:20]))
     (tmp_path / "test.jsonl").write_text("".join(lines[20:]))
-    source = Model(path=str(model_folder()))
+    source = Model(path=str(folder))
     data = Data(train=str(tmp_path / "train.jsonl"), test=str(tmp_path / "test.jsonl"), valid_share=0.0)
     cache = tokenize.fn(data, source, tmp_path / "cache")
     done = train_in(tmp_path / "run", cache, source, recipe(steps=25))
@@ -135,3 +144,26 @@ def test_the_reference_is_the_answer_that_is_trained(model_folder, trained, tmp_
     cache = tokenize.fn(data, Model(path=str(model_folder())), tmp_path / "cache")
     scores = scores_of(cache, trained(), tmp_path, generate=1, samples=1, max_new_tokens=1)
     assert scores.samples[0].reference == "blue"
+
+
+def test_what_the_model_cannot_do_is_said_and_the_rest_is_measured(token_cache, trained, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise ValueError("[broadcast_shapes] no")
+
+    monkeypatch.setattr("tasks.evaluate.answers", fails)
+    scores = scores_of(token_cache, trained(), tmp_path, generate=2)
+    assert (scores.answered, scores.metric_after, scores.samples) == (0, None, ())
+    assert scores.loss_after is not None
+    assert scores.problems == ("answers could not be measured: ValueError: [broadcast_shapes] no",)
+    monkeypatch.setattr("tasks.evaluate.held_out_loss", fails)
+    monkeypatch.setattr("tasks.evaluate._OF_BASES", {})
+    scores = scores_of(token_cache, trained(), tmp_path, generate=2)
+    assert (scores.loss_before, scores.loss_after, len(scores.problems)) == (None, None, 2)
+
+
+def test_an_answer_ends_where_the_adapter_s_manifest_says(token_cache, trained, tmp_path):
+    """A base whose own eos never ends a turn: what it was trained to end with comes from the adapter."""
+    manifest = read_adapter_manifest(trained()[0])
+    assert manifest is not None
+    assert manifest.answer_ends == ["<|im_end|>"]
+    assert token_cache.splits["train"].ends == {"<|im_end|>": 40}

@@ -7,6 +7,7 @@ from safetensors.numpy import load_file, save_file
 
 from tasks.artifact import file_digest
 from tasks.check import CHECKS
+from tasks.errors import Interrupted
 from tasks.model import Model
 from tasks.settings import Check, Verify
 from tasks.verify import NOT_RUN, CheckResult, Verdict, verify
@@ -166,3 +167,24 @@ def test_the_checks_are_those_asked_for_in_their_order(trained, tmp_path):
     verdict = verify.fn(path, source, settings, tmp_path / "verdict.json")
     assert [check.name for check in verdict.checks] == ["resave_bytes", "files"]
     assert json.loads((tmp_path / "verdict.json").read_text()) == verdict.model_dump(mode="json")
+
+
+def test_a_check_that_fails_itself_is_a_finding(trained, monkeypatch):
+    def fails(_):
+        raise ValueError("no such primitive")
+
+    monkeypatch.setitem(CHECKS, "reload_logits", fails)
+    path, source = trained()
+    verdict = verify.fn(path, source, Verify(checks=("files", "reload_logits")))
+    assert failed(verdict) == {"reload_logits"}
+    assert verdict.failures() == "reload_logits: the check itself failed (ValueError: no such primitive)"
+
+
+def test_a_signal_is_no_finding(trained, monkeypatch):
+    def stops(_):
+        raise Interrupted("stopped", 15)
+
+    monkeypatch.setitem(CHECKS, "files", stops)
+    path, source = trained()
+    with pytest.raises(Interrupted):
+        verify.fn(path, source, Verify(checks=("files",)))

@@ -11,6 +11,7 @@ from rich.table import Table
 from pipelines.config import compose_plain
 from pipelines.config.override import override
 from pipelines.report import markdown
+from pipelines.report.figure import change
 from pipelines.report.terminal_text import plain
 from tasks.artifact import write_text
 from tasks.errors import ConfigError
@@ -92,7 +93,7 @@ def _result(folder: Path) -> dict[str, str]:
     metric, loss = scores["metric_after"], scores["loss_after"]
     return {
         "status": report["status"],
-        "held-out loss": "" if loss is None else f"{scores['loss_before']:.3f} -> {loss:.3f}",
+        "held-out loss": "" if loss is None else change(scores["loss_before"], loss, ".3f"),
         "score": "" if metric is None else f"{scores['metric'].replace('_', ' ')} {metric:.1%}",
         "training": f"{trained['steps']:,} steps in {trained['seconds']:.1f} s",
         "peak memory": f"{trained['peak_memory_bytes'] / 1e9:.3f} GB",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.config import Run
 from pipelines.report.artifacts import publish_page
+from pipelines.report.figure import change
 from pipelines.report.markdown import code, table
 from pipelines.report.picture import data_uri, svg
 from pipelines.report.tokens_page import PAGE
@@ -51,7 +52,12 @@ def write_report(
             "notes": {text: remark.count for text, remark in rows.notes.items()},
             "unread": {name: remark.count for name, remark in rows.unread.items()},
         },
-        "adapter": {**trained.adapter.model_dump(mode="json"), "path": "adapter"},
+        "adapter": {
+            **trained.adapter.model_dump(mode="json"),
+            "path": "adapter",
+            "answer_ends": list(rows.ends),
+            "stop_at": list(plan.stop_at),
+        },
         "train": trained.model_dump(mode="json", exclude={"adapter"}),
         "evaluate": scores.model_dump(mode="json"),
         "verify": verdict.model_dump(mode="json"),
@@ -80,9 +86,9 @@ def headline(report: dict[str, Any]) -> str:
     """
     scores = report["evaluate"]
     line = f"{report['name']}: {report['status']}"
-    if scores["loss_after"] is None:
+    if scores["loss_after"] is None and not scores.get("problems"):
         return f"{line}, not evaluated"
-    line += f", held-out loss {scores['loss_before']:.3f} -> {scores['loss_after']:.3f}"
+    line += f", held-out loss {change(scores['loss_before'], scores['loss_after'], '.3f')}"
     if scores["metric_after"] is not None:
         line += f", {scores['metric'].replace('_', ' ')} {scores['metric_before']:.1%} -> {scores['metric_after']:.1%}"
     return line
@@ -104,6 +110,7 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
         "training loss": f"{train['loss_first']:.4f} -> {train['loss_last']:.4f}",
         "speed": f"{train['tokens_per_second']:,.0f} real tokens/s over {train['seconds']:.1f} s",
         "peak memory": f"{train['peak_memory_bytes'] / 1e9:.3f} GB",
+        **({"answers end with": _ends(adapter)} if adapter.get("answer_ends") else {}),
         "sha256": adapter["sha256"],
         "device": report["device"],
         "whole run": f"{report['seconds']:.1f} s",
@@ -113,6 +120,12 @@ def figures(report: dict[str, Any]) -> list[dict[str, str]]:
 
 def _counted(rows: dict[str, int]) -> str:
     return ", ".join(f"{what} ({count:,} row{'s' * (count != 1)})" for what, count in rows.items())
+
+
+def _ends(adapter: dict[str, Any]) -> str:
+    must = set(adapter["stop_at"])
+    said = ", ".join(repr(end) for end in adapter["answer_ends"])
+    return f"{said}; a server must be given {', '.join(map(repr, sorted(must)))} to stop at" if must else said
 
 
 def _steps(train: dict[str, Any]) -> str:
@@ -138,6 +151,8 @@ def markdown(report: dict[str, Any], picture: str) -> str:
         f"## Figures\n\n{table(('', ''), rows)}",
         f"## Verdict: {report['status']}\n\n{checks(report['verify'])}",
     ]
+    if problems := report["evaluate"].get("problems"):
+        parts.append("## Not measured\n\n" + "".join(f"- {code(line)}\n" for line in problems))
     if report["evaluate"]["samples"]:
         parts.append(f"## Held-out answers\n\n{answers(report['evaluate'])}")
     return "\n".join(parts)

@@ -42,7 +42,7 @@ def show_plan(agreed: Plan, console: Console) -> None:
     console.print(_facts(agreed))
     if agreed.options:
         console.print(_options(agreed))
-    for line in [*mixtures(agreed.splits), *remarks(agreed.splits)]:
+    for line in [*map(visible, agreed.notes), *mixtures(agreed.splits), *remarks(agreed.splits)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

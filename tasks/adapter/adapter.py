@@ -7,6 +7,7 @@ probe.safetensors       fixed tokens and their logits at the end of training (ta
 manifest.json           the rule, the step, a digest of each tensor and file; written last
 """
 
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,15 @@ class Adapter(Record):
 
 
 def save_adapter(
-    path: Path, model: nn.Module, *, rule: Rule, source: Model, step: int, seed: int, probe: Probe | None = None
+    path: Path,
+    model: nn.Module,
+    *,
+    rule: Rule,
+    source: Model,
+    step: int,
+    seed: int,
+    probe: Probe | None = None,
+    ends: Sequence[str] = (),
 ) -> Adapter:
     """Writes the adapter attached to `model` as a directory, complete or not at all.
 
@@ -64,6 +73,7 @@ def save_adapter(
         step: optimizer steps so far.
         seed: what A was drawn from.
         probe: recorded logits to keep beside it.
+        ends: the token at which an answer ends, as it was trained, the most frequent first: a server must stop there.
     """
     parameters = adapter_parameters(model)
     manifest: dict[str, Any] = {
@@ -74,6 +84,7 @@ def save_adapter(
         "rule": rule.model_dump(mode="json"),
         "model": source.model_dump(mode="json"),
         "model_type": model_type(model),
+        **({"answer_ends": list(ends)} if ends else {}),
         "tensors": {name: tensor_digest(array) for name, array in parameters.items()},
     }
     with atomic_directory(path, manifest) as folder:

@@ -18,6 +18,7 @@ class AdapterManifest(BaseModel):
         tensors: the digest of each tensor.
         step: optimizer steps it was trained for.
         model: where its base came from.
+        answer_ends: what an answer was trained to end with, the most frequent first: a server must stop there.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
@@ -26,6 +27,7 @@ class AdapterManifest(BaseModel):
     tensors: dict[str, str] = {}
     step: Annotated[int, Field(ge=0, lt=2**53)] = 0
     model: Model | None = None
+    answer_ends: list[str] = []
 
 
 def read_adapter_manifest(folder: Path) -> AdapterManifest | None:

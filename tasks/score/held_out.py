@@ -57,6 +57,17 @@ class HeldOut:
                 f"{new_tokens}, the model has {table} positions; lower it, or set evaluate.generate=0"
             )
 
+    @property
+    def prompts(self) -> list[list[int]]:
+        """The token ids of their prompts."""
+        return [self.rows.ids(i)[: self.rows.prompt_length(i)].tolist() for i in self.asked]
+
+    @property
+    def references(self) -> list[list[int]]:
+        """The token ids of the answers that are learned after them, each with its end."""
+        start, stop = self.rows.prompt_length, self.rows.answer_stop
+        return [self.rows.ids(i)[start(i) : stop(i)].tolist() for i in self.asked]
+
 
 class First:
     """The first examples of a split."""

@@ -1,6 +1,7 @@
 """The whole path on the starter model: every file of a run directory, resumed, repeated, and seen by Prefect."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,51 @@ def test_a_run_leaves_every_file_of_the_contract(quick: Quick, tmp_path: Path) -
     assert "![loss](loss.svg)" in page
     assert "(tokens.html)" in page
     assert "| reload_logits | passed |" in page
+
+
+@pytest.mark.flow
+def test_a_base_whose_eos_ends_no_turn_learns_to_stop(quick: Quick, tmp_path: Path) -> None:
+    """As every base model with a ChatML template has it: the quickstart's answers end with another token."""
+    folder = Path(shutil.copytree("examples/starter/model", tmp_path / "model"))
+    changes = {"eos_token": "<|endoftext|>", "eos_token_id": 733}
+    for name in ("tokenizer_config.json", "config.json", "generation_config.json"):
+        known = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**known, **{k: v for k, v in changes.items() if k in known}}))
+    report = _plain(
+        [*quick(f"model.path={folder}", "train.steps=70", "train.eval_every=70"), "evaluate.max_new_tokens=64"]
+    )
+    assert report["evaluate"]["metric_after"] == 1.0
+    agreed = json.loads((tmp_path / "run/plan.json").read_text())
+    assert agreed["stop_at"] == report["adapter"]["stop_at"] == ["<|im_end|>"]
+    assert "never ends an answer of these rows" in agreed["notes"][0]
+    assert json.loads((tmp_path / "run/adapter/manifest.json").read_text())["answer_ends"] == ["<|im_end|>"]
+    assert "a server must be given '<|im_end|>' to stop at" in (tmp_path / "run/report.md").read_text()
+
+
+@pytest.mark.parametrize(("stage", "check"), [("answers", None), ("held_out_loss", None), (None, "reload_logits")])
+def test_what_a_later_stage_cannot_do_leaves_the_report(
+    stage: str | None, check: Any, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.check import CHECKS
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise ValueError("[broadcast_shapes] Shapes cannot be broadcast.")
+
+    if stage is not None:
+        monkeypatch.setattr(f"tasks.evaluate.{stage}", fails)
+        monkeypatch.setattr("tasks.evaluate._OF_BASES", {})
+    if check is not None:
+        monkeypatch.setitem(CHECKS, check, fails)
+    report = _plain(quick())
+    assert report["train"]["steps"] == 3
+    assert (tmp_path / "run/report.md").exists()
+    if stage is not None:
+        assert report["status"] == "verified"
+        assert "## Not measured" in (tmp_path / "run/report.md").read_text()
+        assert "[broadcast_shapes]" in report["evaluate"]["problems"][0]
+    else:
+        assert report["status"] == "failed"
+        assert "the check itself failed (ValueError: [broadcast_shapes]" in report["verify"]["checks"][1]["detail"]
 
 
 def test_the_report_has_the_keys_of_the_contract(quick: Quick) -> None:

@@ -21,6 +21,7 @@ def test_as_many_are_scored_and_answered_as_are_asked_for(token_cache):
     some = HeldOut(token_cache, Evaluate(examples=3, generate=2))
     assert (len(some.rows), some.asked) == (3, [0, 1])
     assert some.longest_prompt == max(token_cache.split("valid").prompt_length(i) for i in (0, 1))
+    assert [len(prompt) for prompt in some.prompts] == [token_cache.split("valid").prompt_length(i) for i in (0, 1)]
     none = HeldOut(token_cache, Evaluate(generate=0))
     assert (none.asked, none.longest_prompt) == ([], 0)
 
