@@ -36,8 +36,7 @@ class SplitStats(Record):
             takes them for real ones.
         unread: columns that no format reads, and keys of messages (`messages[].key`) that no template reads, each
             with the rows that have a value in it.
-        ends: what the last learned answer of a row, or a text, ends with, the most frequent first: special tokens, or
-            a template's words.
+        ends: what the last learned answers, and texts, end with: special tokens, or a template's words.
         tokens: real ones.
         supervised_tokens: those with a weight above 0.
         by_role: both, by speaker (all of SPEAKERS): `template` is the text that the chat template writes around the
