@@ -8,14 +8,18 @@ from tasks.data.format.weight import read_spans
 from tasks.errors import DataError
 
 NEEDS = (("input_ids",),)
-TAKES = ("labels", "attention_mask", "spans")
+MASKS = ("completion_mask", "assistant_masks", "loss_mask")
+"""Columns of other tools in which a target is 1 and any other token 0."""
+
+TAKES = ("labels", "attention_mask", "spans", *MASKS)
 
 IGNORED = -100
 """The label of a token that is no target."""
 
 
 def parse(row: dict[str, Any]) -> Example:
-    """Reads `input_ids`, and which of them are targets: those with a label, those in `spans` (in tokens), or all.
+    """Reads `input_ids`, and the targets among them: those with a label, with a 1 in one of MASKS, in `spans` (counted
+    in tokens), or all.
 
     Tokens with an attention mask of 0 are padding, at either end, and are left out.
 
@@ -39,6 +43,12 @@ def _weights(row: dict[str, Any], ids: list[int]) -> list[float]:
     labels, spans = row.get("labels"), read_spans(row.get("spans"), len(ids), "input_ids")
     if labels is not None and spans is not None:
         raise DataError("the row has 'labels' and 'spans'; which is meant? data.ignore=[spans] leaves one out")
+    mask = next((name for name in MASKS if dict.get(row, name) is not None), None)
+    if mask is not None and labels is None and spans is None:
+        values = _numbers(row, mask)
+        if len(values) != len(ids) or not set(values) <= {0, 1}:
+            raise DataError(f"{mask!r} has {len(values)} entries for {len(ids)} ids; it must be 0 or 1 for each")
+        return [float(value) for value in values]
     if spans is not None:
         weights = [0.0] * len(ids)
         for start, stop, weight in spans:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["text", "flag", "number", "other"]
-"""`text`: of some length, and not a repetition of what is read; `flag`: true or false; `number`; anything else."""
+"""`text`: of some length, and not a repetition of what is read; `flag`: true or false, or another tool's mask;
+`number`; anything else."""
 
 _ABOUT = re.compile(
     "ids?|uuid|idx|index|no|nr|n|num|numbers?|count|len|length|size|tokens|turns|line|row|page|date|time|timestamp"
@@ -17,6 +18,10 @@ _LABEL = re.compile(
     "labels?|scores?|ratings?|rewards?|rank|ranking|quality|preference|preferred|class|target|grade|helpful"
     "|helpfulness|toxic|toxicity|safe|correct|correctness|votes?|feedback|desirable|mask|weights"
 )
+_CONTENT = re.compile(
+    "context|passages?|documents?|system|persona|prompt|instructions?|history|reasoning|thinking|thoughts?|rationale|cot"
+)
+_TRAINS = re.compile("masks?|loss|losses|train|trained|training|trainable|supervised?|learn")
 _WORDS, _LETTERS = 4, 20  # a text of fewer is a name, a topic, a category
 
 
@@ -52,9 +57,12 @@ def describe_unread(name: str, value: Any, read: Iterable[str]) -> Unread:
     plain = value.strip().lower() if isinstance(value, str) else value
     if isinstance(value, bool) or plain in ("true", "false"):
         return Unread(name, "flag", str(plain).lower())
+    if not isinstance(value, str) and any(map(_TRAINS.fullmatch, _words(name))):
+        return Unread(name, "flag")  # a list of what another tool trains on, a number for it
     if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", plain)):
         return Unread(name, "number", f"{value!s:.20}")
-    texts = [text for text in texts_of(value) if _is_long(text)]
+    named = any(map(_CONTENT.fullmatch, _words(name)))
+    texts = [text for text in texts_of(value) if _is_long(text) or (named and text.strip())]
     return Unread(name, "text" if texts and _adds(texts, [text for text in read if text.strip()]) else "other")
 
 

@@ -20,7 +20,7 @@ class UnreadColumn(Record):
         count: rows with a value in it.
         lines: the first of them.
         texts: rows in which it is text of some length that is not read elsewhere.
-        flags: rows in which it is true or false.
+        flags: rows in which it is true or false, or another tool's mask.
         numbers: rows of each number, the first few different ones.
     """
 
@@ -59,7 +59,7 @@ class UnreadColumn(Record):
         if self.texts and not is_about_the_row(name):
             return "text"
         if self.flags:
-            return "true or false"
+            return "a flag"
         few = 2 <= len(self.numbers) <= _FEW and sum(self.numbers.values()) >= 4 * len(self.numbers)
         label = is_label(name) or (few and not is_about_the_row(name))
         return "a number" if self.numbers and label else ""

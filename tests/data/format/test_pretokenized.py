@@ -23,6 +23,12 @@ def test_without_labels_all_but_the_first_are_targets(tokenizer_of):
     assert (tokens.weights, tokens.prompt_length) == ([0.0, 1.0, 1.0], 0)
 
 
+def test_the_masks_of_other_tools_are_read():
+    assert parse({"input_ids": [5, 6, 7], "completion_mask": [0, 1, 1]}).id_weights == (0.0, 1.0, 1.0)
+    with pytest.raises(DataError, match="'loss_mask' has 2 entries for 3 ids"):
+        parse({"input_ids": [5, 6, 7], "loss_mask": [0, 1]})
+
+
 def test_spans_are_counted_in_tokens_and_padding_is_left_out():
     row = {"input_ids": [0, 5, 6, 7, 0], "spans": [[2, 4, 0.5]], "attention_mask": [0, 1, 1, 1, 0]}
     example = parse(row)

@@ -28,6 +28,21 @@ def test_kinds(value: Any, kind: str):
     assert describe_unread("x", value, ["another text"]).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("messages[].train_detail", [{"begin_offset": 0, "end_offset": 3, "train": True}], "flag"),
+        ("loss_mask", [0, 1, 1], "flag"),
+        ("messages[].loss_scale", 0.5, "flag"),
+        ("system_prompt", "Be brief.", "text"),
+        ("context", " ", "other"),
+        ("train_source", "the web", "other"),
+    ],
+)
+def test_kinds_by_name(name: str, value: Any, kind: str):
+    assert describe_unread(name, value, []).kind == kind
+
+
 def test_names():
     assert all(map(is_about_the_row, ["id", "source_dataset", "numTurns", "messages[].model_name"]))
     assert not any(map(is_about_the_row, ["context", "system_prompt", "2"]))

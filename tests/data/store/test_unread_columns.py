@@ -29,7 +29,7 @@ def test_harmless_columns_are_counted(tmp_path: Path):
     ("more", "said"),
     [
         ({"context": ["The bridge opened in 1901."]}, r"'context' \(text, 8 of 8 rows\)"),
-        ({"good": [None, True]}, r"'good' \(true or false, 4 of 8 rows\)"),
+        ({"good": [None, True]}, r"'good' \(a flag, 4 of 8 rows\)"),
         ({"stars": [1, 2]}, r"'stars' \(a number, 8 of 8 rows\): use it .*data\.columns=\{weight: stars\}"),
         ({"score": [0.5]}, r"'score' \(a number"),
         ({"system_prompt": ["You are a very helpful bird."]}, r"data\.columns=\{system: system_prompt\}"),
@@ -56,14 +56,14 @@ def test_keys_of_messages_that_the_template_does_not_read(tmp_path: Path):
 
 
 def test_a_name_to_be_ignored_that_stands_nowhere(tmp_path: Path):
-    write_rows(tmp_path / "train.jsonl", rows(context=["a", "b"]))
-    with pytest.raises(DataError, match=r"data\.ignore: no row has a value in 'contxt'; there is context"):
+    write_rows(tmp_path / "train.jsonl", rows(topic=["a", "b"]))
+    with pytest.raises(DataError, match=r"data\.ignore: no row has a value in 'contxt'; there is topic"):
         build(tmp_path, valid_share=0, ignore=["contxt"])
 
 
 def test_a_table_of_text_is_judged_by_the_same_values(tmp_path: Path):
     (tmp_path / "a.csv").write_text("prompt,completion,good,stars,id\n" + "a,b,True,5,1\na,b,,,2\n")
-    with pytest.raises(DataError, match=r"'good' \(true or false, 1 of 2 rows\)") as caught:
+    with pytest.raises(DataError, match=r"'good' \(a flag, 1 of 2 rows\)") as caught:
         build(tmp_path, train=str(tmp_path / "a.csv"), valid_share=0)
     assert "id" not in str(caught.value)
 
