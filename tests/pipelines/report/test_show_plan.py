@@ -11,6 +11,8 @@ from tasks.batch import Bucketed
 from tasks.budget.parts import Parts
 from tasks.data import SplitStats
 from tasks.data.format.message import SPEAKERS
+from tasks.data.format.unread import Unread
+from tasks.data.render.tokens import Tokens
 from tasks.data.store.mix import SourceStats
 from tasks.data.store.stats import split_stats
 from tasks.data.store.tally import Remark, Tally
@@ -28,6 +30,7 @@ def stats(lengths: list[int]) -> SplitStats:
     tally.drop("[red]not JSON\x1b[0m", 17)
     for line in range(1, 8):
         tally.drop("too long", line)
+    tally.keep(Tokens([1], [0.0], unread=(Unread("context", "text"),)), "chat", 3)
     return split_stats(index, (np.zeros(stops[-1], np.uint32), weights, who), tally, np.zeros(0, bool))
 
 
@@ -90,6 +93,7 @@ def test_remarks_name_the_first_lines_and_obey_nothing(agreed: Plan) -> None:
     assert remarks({"train": split}) == [
         "train: 1 x dropped: [red]not JSON‹U+001B›[0m (line 17)",
         "train: 7 x dropped: too long (lines 1, 2, 3, 4, 5, ...)",
+        "train: 1 x not read: context (line 3)",
         "train: 1 x a row repeats an earlier one (line 4)",
         "train: 1 x a row stands in train too (line 4)",
     ]
