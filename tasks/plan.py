@@ -121,8 +121,7 @@ def plan(
         probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
 
     Raises:
-        ConfigError: the warm-up is longer than the run, one step takes more than the epochs asked for, or a stage
-            needs more memory than the budget.
+        ConfigError: the warm-up is longer than the run, or a stage needs more memory than the budget.
         DataError: a token id or a length that the model cannot take, or no row is held out.
         TargetError: a target that no projection answers to.
     """
@@ -148,8 +147,9 @@ def plan(
         stages = _require_within(stages_of(demand, chosen, cache, held_out, evaluate, verify), memory)
     layout, train = chosen.layout, chosen.train
     batches = len(epoch_batches(rows, layout, seed=recipe.seed, epoch=0))
-    train.check_accumulation(batches)
-    steps = train.total_steps(batches)
+    steps = train.total_steps(lambda epoch: len(epoch_batches(rows, layout, seed=recipe.seed, epoch=epoch)))
+    if train.accumulate > batches:
+        log.info("train.accumulate=%d: an epoch has %d batches, so each step takes those", train.accumulate, batches)
     recipe.optim.rate(0, steps)  # whose warm-up must end before the run does
     parts, probed = demand.parts(chosen), demand.measured(chosen) if probe else None
     if probed is not None and probed > memory.budget:
@@ -168,7 +168,7 @@ def plan(
         batches_per_epoch=batches,
         padding_share=round(padding_share(rows, layout, seed=recipe.seed), 4),
         steps=steps,
-        epochs=round(steps * train.accumulate / batches, 3),
+        epochs=round(steps / -(-batches // train.accumulate), 3),
         model_type=model_type(base.model),
         base_bytes=base_bytes,
         adapter_modules=len(adapted_layers(base.model)),

@@ -1,14 +1,11 @@
 """What a person chooses about the stages themselves: how long to train, what to evaluate, what to verify."""
 
-import logging
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.artifact import Record
-from tasks.errors import ConfigError
-
-log = logging.getLogger(__name__)
 
 Check = Literal[
     "files", "reload_logits", "resave_bytes", "frozen_base", "mlx_lm_logits", "adjoint", "checkpoint_gradients"
@@ -22,7 +19,7 @@ class Train(Record):
     Attributes:
         steps: optimizer steps; give this or `epochs`, or neither for one epoch.
         epochs: passes over the training examples.
-        accumulate: batches whose summed gradients make one step.
+        accumulate: batches whose summed gradients make one step; the last step of an epoch takes those that are left.
         eval_every: steps between validations; None validates at the end only.
         eval_batches: the most batches of one validation; None takes all.
         save_every: steps between checkpoints; None saves at the end only.
@@ -82,37 +79,24 @@ class Train(Record):
         """Whether the checkpoint of the lowest validation loss stays."""
         return self.keep_best or self.final == "best"
 
-    def total_steps(self, batches_per_epoch: int) -> int:
-        """Optimizer steps of the whole run.
+    def total_steps(self, batches: Callable[[int], int]) -> int:
+        """Optimizer steps of the whole run; the last step of an epoch takes the batches that are left.
+
+        Args:
+            batches: how many an epoch has, by its number.
 
         Example:
-            >>> Train(epochs=1.5, accumulate=2).total_steps(10)
-            8
+            >>> Train(epochs=1.5, accumulate=2).total_steps(lambda epoch: 9)
+            7
         """
         if self.steps is not None:
             return self.steps
         epochs = 1.0 if self.epochs is None else self.epochs
-        return max(1, -(-round(epochs * batches_per_epoch) // self.accumulate))
-
-    def check_accumulation(self, batches_per_epoch: int) -> None:
-        """Refuses an accumulation longer than the run, which would silently train on more than was asked for.
-
-        Raises:
-            ConfigError: naming both; where `steps` asks for such steps, a warning is logged instead.
-        """
-        epochs = 1.0 if self.epochs is None else self.epochs
-        per_step = self.accumulate / batches_per_epoch
-        if self.steps is not None and per_step > 1:
-            log.warning(
-                "train.accumulate=%d: each step goes over the %d batches %.3g times",
-                *(self.accumulate, batches_per_epoch, per_step),
-            )
-        elif self.steps is None and per_step > max(epochs, 1):
-            raise ConfigError(
-                f"train.accumulate is {self.accumulate}, an epoch has {batches_per_epoch} batches: one step would take "
-                f"{per_step:.3g} epochs, {epochs:g} asked for; set train.accumulate to {batches_per_epoch} or less, or "
-                "train.steps"
-            )
+        whole = int(epochs)
+        taken = [batches(epoch) for epoch in range(whole)]
+        if epochs > whole:
+            taken.append(round((epochs - whole) * batches(whole)))
+        return max(1, sum(-(-count // self.accumulate) for count in taken))
 
 
 class Planning(Record):

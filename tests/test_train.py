@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from tasks.adapter import record_probe
 from tasks.batch import Bucketed, Packed, Padded, epoch_batches, make_batch
 from tasks.checkpoint import newest_checkpoint
-from tasks.errors import ConfigError, Interrupted, RunError
+from tasks.errors import ConfigError, Interrupted, ModelError, RunError
 from tasks.lora import LoRA
 from tasks.loss import CrossEntropy, LossSum, MaskedCrossEntropy
 from tasks.memory import Memory
@@ -213,9 +213,7 @@ def test_a_poisoned_base_stops_before_anything_is_updated(token_cache, tmp_path)
     weights["model.layers.1.mlp.up_proj.weight"][0, 0] = float("nan")
     mx.save_safetensors(str(folder / "model.safetensors"), weights)
     run = tmp_path / "run"
-    with pytest.raises(
-        RunError, match=r"step 1: the loss is nan, .* on training examples \[\d+, .*nothing was updated"
-    ):
+    with pytest.raises(ModelError, match=r"model\.layers\.1\.mlp\.up_proj\.weight holds NaN or an infinite number"):
         train_in(run, token_cache, Model(path=str(folder)), recipe(train=Train(save_every=1)))
     assert newest_checkpoint(run / "checkpoints") is None
     assert steps(run) == []

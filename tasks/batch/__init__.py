@@ -13,7 +13,17 @@ from tasks.batch.batch import Batch, make_batch
 from tasks.batch.bucketed import Bucketed
 from tasks.batch.packed import Packed
 from tasks.batch.padded import Padded
-from tasks.batch.stream import Layout, Rows, batches, epoch_batches, first_tokens, padding_share, shapes, stream
+from tasks.batch.stream import (
+    Layout,
+    Rows,
+    batches,
+    epoch_batches,
+    first_tokens,
+    padding_share,
+    shapes,
+    stream,
+    windows,
+)
 
 AnyLayout = Annotated[Packed | Bucketed | Padded, Field(discriminator="kind")]
 """A configured layout. A new one is named here, and nowhere else."""
@@ -37,4 +47,5 @@ __all__ = [
     "padding_share",
     "shapes",
     "stream",
+    "windows",
 ]

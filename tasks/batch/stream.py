@@ -54,13 +54,29 @@ def batches(rows: Rows, layout: Layout, *, seed: int, epoch: int = 0) -> Iterato
 
 def stream(rows: Rows, layout: Layout, *, seed: int, start: int = 0) -> Iterator[Batch]:
     """Batches without end, the next epoch after the last, from the `start`-th on (counted from the very first)."""
+    return (batch for (batch,) in windows(rows, layout, seed=seed, start=start))
+
+
+def windows(rows: Rows, layout: Layout, *, seed: int, size: int = 1, start: int = 0) -> Iterator[list[Batch]]:
+    """The batches of one optimizer step after another, without end, from the `start`-th step on.
+
+    A window never spans two epochs: the last one of an epoch takes what is left, so that every epoch trains each row
+    once, whatever the accumulation. A step divides its sums by its own count, so a short one is exact.
+
+    Args:
+        rows: what is trained on.
+        layout: how examples become batches.
+        seed: of their order.
+        size: batches a step at most (`train.accumulate`).
+        start: steps to skip.
+    """
     assert len(rows) > 0, "an empty split has no batches"
     epoch, skipped = 0, 0
     while True:
         plan = epoch_batches(rows, layout, seed=seed, epoch=epoch)
-        for batch in plan[max(0, start - skipped) :]:
-            yield lay(rows, layout, batch)
-        skipped += len(plan)
+        for first in range(max(0, start - skipped) * size, len(plan), size):
+            yield [lay(rows, layout, batch) for batch in plan[first : first + size]]
+        skipped += -(-len(plan) // size)
         epoch += 1
 
 

@@ -1,12 +1,11 @@
 """Dispatches steps to the device: each takes its batches, its rate and its key, all functions of its number."""
 
-from itertools import islice
 from typing import NamedTuple
 
 import mlx.core as mx
 import numpy as np
 
-from tasks.batch import Batch, Rows, stream
+from tasks.batch import Batch, Rows, windows
 from tasks.step.forward import Forward
 from tasks.step.recipe import Recipe
 from tasks.step.training_state import State
@@ -46,12 +45,13 @@ class Dispatcher:
     def enter(self, step: int) -> None:
         """Goes to the place in the data after some steps."""
         recipe = self._recipe
-        self._batches = stream(self._rows, recipe.layout, seed=recipe.seed, start=step * recipe.train.accumulate)
+        size = recipe.train.accumulate
+        self._windows = windows(self._rows, recipe.layout, seed=recipe.seed, size=size, start=step)
 
     def dispatch(self, state: State) -> InFlight:
         """Dispatches the step after a state to the device, and does not wait for it."""
         recipe, step = self._recipe, state.step + 1
-        window = list(islice(self._batches, recipe.train.accumulate))
+        window = next(self._windows)
         rate = recipe.optim.rate(step - 1, recipe.steps) * state.counters.rate_factor
         arrays = [self._forward.arrays(batch) for batch in window]
         done = self._update(state.masters, state.optimizer, arrays, _key(recipe.seed, step), rate)

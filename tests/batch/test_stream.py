@@ -17,6 +17,7 @@ from tasks.batch import (
     padding_share,
     shapes,
     stream,
+    windows,
 )
 from tests.batch.rows import MemoryRows, lengths
 
@@ -93,3 +94,21 @@ def test_the_first_tokens_are_those_of_the_first_rows_cut():
     rows = MemoryRows([3, 4, 5])
     assert first_tokens(rows, 5) == [0, 1, 2, 1, 2]
     assert first_tokens(rows, 99) == [0, 1, 2, 1, 2, 3, 4, 2, 3, 4, 5, 6]
+
+
+@settings(max_examples=40)
+@given(lengths, layouts, st.integers(1, 9), st.integers(0, 12))
+def test_a_window_never_spans_two_epochs(lengths, layout, size, start):
+    rows = MemoryRows(lengths)
+    counts = [len(epoch_batches(rows, layout, seed=2, epoch=n)) for n in range(2)]
+    steps = [-(-count // size) for count in counts]
+    walked = list(islice(windows(rows, layout, seed=2, size=size), sum(steps)))
+    for first, last in ((0, steps[0]), (steps[0], sum(steps))):
+        seen = Counter(i for window in walked[first:last] for batch in window for i in batch.examples)
+        assert seen == dict.fromkeys(range(len(rows)), 1)
+        assert all(len(window) == size for window in walked[first : last - 1])
+    ahead = list(islice(windows(rows, layout, seed=2, size=size, start=start), 3))
+    again = list(islice(windows(rows, layout, seed=2, size=size), start, start + 3))
+    assert [[batch.examples for batch in window] for window in ahead] == [
+        [batch.examples for batch in window] for window in again
+    ]
