@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.adapter import Adapter, base_fingerprint, load_adapter, read_adapter_manifest
 from tasks.artifact import Record, fingerprint, write_json
-from tasks.budget.answering import most_at_once
+from tasks.budget import Anatomy, most_at_once
 from tasks.data import TokenCache
 from tasks.errors import GraftlineError
 from tasks.memory import Memory
@@ -114,7 +114,7 @@ def evaluate(
     prompts, at_once = held_out.prompts, AT_ONCE
     if prompts:
         room = memory.budget - 4 * adapter.parameters
-        at_once = most_at_once(base, len(prompts), held_out.longest_prompt, new, room)[0]
+        at_once = most_at_once(Anatomy(base), len(prompts), held_out.longest_prompt, new, room)[0]
         at_once = found.of("answers", lambda: trusted(base, prompts, at_once)) or 1
     of = _identity(adapter, model, cache, name)
 

@@ -12,11 +12,7 @@ from tasks.adapter import adapter_parameters
 from tasks.artifact import Record, write_json
 from tasks.attention import choose_way, honours_segments, keeps_states
 from tasks.batch import AnyLayout, Bucketed, Packed, epoch_batches, padding_share
-from tasks.budget.choices import Option, changed, fastest
-from tasks.budget.demand import Demand, identity, refusal
-from tasks.budget.later_stages import Stages, excess
-from tasks.budget.parts import Parts
-from tasks.budget.verifying import stages_of
+from tasks.budget import Anatomy, Demand, Option, Parts, Stages, changed, excess, fastest, identity, refusal, stages_of
 from tasks.data import SplitStats, TokenCache
 from tasks.data.store.row_limits import check_rows
 from tasks.device.backend import backend
@@ -136,7 +132,7 @@ def plan(
     rule, memory = recipe.rule, recipe.memory
     attach(base.model, rule)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
-    demand = Demand(base.model, rows, identity(cache, model, rule))
+    demand = Demand(Anatomy(base.model), rows, identity(cache, model, rule))
     if isinstance(recipe.layout, Packed) and keeps_states(base.model):  # of which no packed row can even be predicted
         recipe = recipe.model_copy(update={"layout": _one_a_row(recipe.layout, base)})
     chosen, options = _within_budget(demand, recipe, _chosen_before(out), probe=probe)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.report.show_tokens import visible
-from tasks.budget.choices import RECOMPUTE
+from tasks.budget import RECOMPUTE
 from tasks.data import SplitStats
 from tasks.data.store.tally import FIRST_LINES, Remark
 from tasks.memory import GB, Memory

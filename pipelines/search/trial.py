@@ -99,8 +99,8 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
         run = compose_variant(search.changes({}), [*space.overrides(values), *placed])
         if claimed.resumed or run.plan.probe or (asked := would_fit(run)).fits:
             return run
-        need, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
-        return Outcome(state="infeasible", detail=f"the run would need {need:.3g} GB, the budget is {budget:.3g} GB")
+        held, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
+        return Outcome(state="infeasible", detail=f"the run would need {held:.3g} GB, the budget is {budget:.3g} GB")
 
     return _settled(search, study, number, ask)
 

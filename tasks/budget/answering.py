@@ -1,4 +1,4 @@
-"""Peak bytes of generating answers: mlx-lm's batches of prompts, and of answers with their keys and values."""
+"""Predicts the peak memory of generating answers: mlx-lm's batches of prompts, then of answers with their caches."""
 
 import logging
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.generate import PromptProcessingBatch
 from mlx_lm.models.cache import make_prompt_cache
 
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.peak import peak_bytes
-from tasks.budget.recurrent import loop_of
 from tasks.patch import replaced
 from tasks.score.answers import AT_ONCE, PROMPTS
 from tasks.step.update import named
@@ -20,15 +20,15 @@ from tasks.step.update import named
 log = logging.getLogger(__name__)
 
 ORDER = 1.06
-"""Factor of the bytes beside the weights: the order in which answers end and prompts join is not known, and took 4 %
-more once (tests/budget/test_answering.py)."""
+"""Factor on what is taken beside the weights: in which order answers end and prompts join is not known, and once took
+4 % more."""
 
 
 def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: int = AT_ONCE) -> int:
-    """Predicts the most bytes that generating answers takes, the model's weights included; nothing is computed.
+    """Predicts the most bytes that generating answers needs, the model's weights included; nothing is computed.
 
     There are two moments. Prompts are read beside the keys and values of the answers under way. And where an answer
-    ends, mlx-lm keeps all keys and values while the next step copies those of the others and adds a new one's.
+    ends, mlx-lm still has all keys and values while the next step copies those of the others and adds a new one's.
 
     Args:
         model: ids -> logits, its arrays lazy.
@@ -38,7 +38,7 @@ def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: 
         at_once: answers that are generated together.
 
     Raises:
-        ValueError: the model has an operation that MLX cannot export.
+        ValueError: an operation of the model that MLX does not export.
     """
     rows, read = min(asked, at_once), min(asked, at_once, PROMPTS)
     more = asked > rows
@@ -66,13 +66,13 @@ def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: 
             return peak_bytes(model, step, [answers.arrays, joining.arrays if more else {}])
 
         beside = answers.nbytes if more else answers.nbytes * (rows - read) // rows
-        peak = max(peak_bytes(model, prefill) + beside, *(decode(n) for n in ((1, read) if more else (1,))))
+        needed = max(peak_bytes(model, prefill) + beside, *(decode(n) for n in ((1, read) if more else (1,))))
     weights = sum({id(array): array.nbytes for array in named(model.parameters()).values()}.values())
-    return int(weights + ORDER * (peak - weights))
+    return int(weights + ORDER * (needed - weights))
 
 
 class _State:
-    """The arrays in the caches of some answers, all alike, made from the caches of one.
+    """The contents of the caches of some answers, all alike, by the example of one answer's.
 
     Attributes:
         arrays: the keys and values, and whatever else has more than a number for each answer.
@@ -92,27 +92,27 @@ class _State:
     def fill(self, caches: list[Any], given: dict[str, mx.array]) -> list[Any]:
         """Puts arrays of these shapes into caches."""
         state: Any = tree_unflatten([(name, given.get(name, a)) for name, a in self._state])
-        for cache, filled in zip(caches, state, strict=True):
-            cache.state = filled
+        for cache, content in zip(caches, state, strict=True):
+            cache.state = content
         return caches
 
 
-def most_at_once(model: nn.Module, asked: int, longest: int, new: int, budget: int) -> tuple[int, int | None]:
-    """Finds how many answers may be generated together, AT_ONCE or so often half as many, and the bytes that they take.
+def most_at_once(anatomy: Anatomy, asked: int, longest: int, new: int, budget: int) -> tuple[int, int | None]:
+    """How many answers may be generated together, AT_ONCE halved until they fit the budget, and the bytes they need.
 
-    One, where not even one is predicted to keep to the budget; AT_ONCE and None where nothing can be predicted. The
-    arguments are those of `answering`.
+    One at a time if not even that fits; AT_ONCE and None where it cannot be predicted. The arguments are those of
+    `answering`.
     """
     at_once = AT_ONCE
     try:
-        if (loop := loop_of(model)) is not None and loop.is_long(longest + new):
-            raise ValueError("the model goes position by position")
-        while (peak := answering(model, asked, longest, new, at_once=at_once)) > budget and at_once > 1:
+        if (loop := anatomy.loop) is not None and loop.is_long(longest + new):
+            raise ValueError("the model steps through positions one by one")
+        while (needed := answering(anatomy.model, asked, longest, new, at_once=at_once)) > budget and at_once > 1:
             at_once //= 2
     except Exception as error:  # a cache of an exotic model may fail in any way; the answers themselves may not
         log.warning("cannot predict the memory of generating answers (%s); it is not checked", error)
         return AT_ONCE, None
-    return at_once, peak
+    return at_once, needed
 
 
 def _batch(model: nn.Module, rows: int) -> PromptProcessingBatch:

@@ -1,4 +1,4 @@
-"""Which settings make a training fit a budget, and what they cost in time: the same step, taken in smaller bites.
+"""Weighs settings that make a training fit a budget against their cost in time: one step, taken in smaller bites.
 
 Every setting here leaves the result alone but for rounding: a step takes as many tokens, of as many rows. The costs
 are rules of thumb, and their order is what matters: recomputing is paid in forward passes, of which a LoRA step has
@@ -18,7 +18,7 @@ RECOMPUTE = {"none": 0.0, "attention": 0.12, "mlp": 0.2, 4: 0.08, 2: 0.17, "all"
 """Granularities, and the share of a step's time that each adds."""
 
 HALVED, CHUNKED, PACKED = 0.05, 0.02, 0.15
-"""What half the micro-batch, a smaller head chunk and a packed base add."""
+"""Share of a step's time that half the micro-batch, a smaller head chunk and a packed base each add."""
 
 HEAD_CHUNKS = (1024, 256)
 
@@ -33,7 +33,7 @@ class Option(Record):
 
     Attributes:
         changes: what differs from what was asked, as overrides.
-        peak_bytes: what training would hold under them.
+        peak_bytes: what training would need under them.
         cost: time a step, as a share of what was asked takes.
         fits: whether that is within the budget.
     """

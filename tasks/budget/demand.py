@@ -1,4 +1,8 @@
-"""What a training asks of the memory under any settings: predicted, measured by a real step, and said when too much."""
+"""The memory that a training needs under any settings: predicted, measured by a real step, refused when too much.
+
+A prediction takes a second or so. A sweep asks for hundreds, which differ in what costs no byte (rates, steps, alpha),
+so each is made once a process: by what shapes memory of the model and rows (`identity`) and of the recipe (SHAPING).
+"""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -10,11 +14,12 @@ from cachetools import LRUCache
 from tasks.artifact import fingerprint
 from tasks.batch import Rows, epoch_batches
 from tasks.batch.batch import Batch, positions
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.choices import Changes, changed, fastest, singles
 from tasks.budget.heaviest import heaviest
 from tasks.budget.parts import COPIES, Parts
 from tasks.budget.scoring import scoring
-from tasks.budget.training import WINDOW, footprint, unproven
+from tasks.budget.training import WINDOW, footprint
 from tasks.data import TokenCache
 from tasks.lora import Rule
 from tasks.memory import GB, begin_peak, limits
@@ -26,40 +31,40 @@ from tasks.step.recipe import Recipe
 from tasks.step.update import Update, is_compiled, named
 
 LOOKED_AT = 512
-"""Batches that are looked at for the heaviest, at least: the first epoch whole, and of short ones several."""
+"""The fewest batches that are searched for the heaviest: the whole first epoch, and several of a short one."""
 
 PACKED_BITS = 4.5
-"""Of a weight of four bits, its share of a scale and a bias among them."""
+"""Bits per 4-bit weight, its share of scale and bias included (groups of 64)."""
 
 STEPS = 2
 """Steps of a measurement: the second has the first one's state beside its own."""
 
 
 SHAPING: Any = {**dict.fromkeys(("layout", "loss", "memory", "seed"), True), "train": {"accumulate", "compile"}}
-"""What of a recipe shapes the memory of a model whose adapter is attached."""
+"""The parts of a recipe that shape the memory of a model whose adapter is attached."""
 
 
 _PREDICTED = LRUCache[str, Parts](maxsize=1024)
-"""What was predicted in this process, by what it is of: the trials of a sweep ask the same again and again."""
+"""What was predicted in this process: the trials of a sweep ask the same again and again."""
 
 
 class Demand:
-    """The memory that trainings of one model on some rows take; each is told once.
+    """The memory that trainings of one model on some rows need; each is predicted once.
 
     Args:
-        model: the base with the adapter attached, its arrays lazy.
+        anatomy: of the base with the adapter attached.
         rows: what is trained on.
-        of: what identifies both, as `identity` gives it; None tells nothing to others of this process.
+        key: of the process-wide cache, as `identity` gives it; None keeps the predictions to this object.
 
     Attributes:
-        model: the base with the adapter attached.
+        anatomy: of the base with the adapter attached.
         trained: bytes of the adapter's masters.
-        least: bytes that any training holds: the weights, the adapter and the optimizer's state.
+        least: bytes that any training needs: the weights, the adapter and the optimizer's state.
     """
 
-    def __init__(self, model: nn.Module, rows: Rows, of: str | None = None):
-        self.model, self._rows, self._of = model, rows, of
-        self._predicted: MutableMapping[str, Parts] = {} if of is None else _PREDICTED
+    def __init__(self, anatomy: Anatomy, rows: Rows, key: str | None = None):
+        self.anatomy, self._rows, self._key, model = anatomy, rows, key, anatomy.model
+        self._predicted: MutableMapping[str, Parts] = {} if key is None else _PREDICTED
         self._heaviest: dict[str, list[Batch]] = {}
         self.longest = max(map(positions, rows.lengths.tolist()), default=1)
         self.quantized = any(isinstance(module, QUANTIZED) for module in model.modules())
@@ -73,14 +78,15 @@ class Demand:
     def parts(self, recipe: Recipe) -> Parts:
         """The predicted peak of a recipe for this model's adapter, in parts."""
         train = recipe.train.model_copy(update={"accumulate": min(recipe.train.accumulate, WINDOW)})
-        shaped = f"{self._of} {recipe.model_copy(update={'train': train}).model_dump_json(include=SHAPING)}"
+        shaped = f"{self._key} {recipe.model_copy(update={'train': train}).model_dump_json(include=SHAPING)}"
         if shaped not in self._predicted:
             self._predicted[shaped] = footprint(
-                self.model, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
+                self.anatomy, recipe, self._batches(recipe), limit=recipe.memory.budget, usual=self._usual(recipe)
             )
         return self._predicted[shaped]
 
     def _usual(self, recipe: Recipe) -> float | None:
+        """The share of positions that a compiled step makes room for at the head, see `usual_share`."""
         return usual_share(self._rows, recipe.loss) if is_compiled(recipe.train) else None
 
     def bytes(self, recipe: Recipe) -> int:
@@ -89,7 +95,7 @@ class Demand:
 
     def measured(self, recipe: Recipe) -> int:
         """The peak of real steps on the heaviest batch, whatever else the process holds; reads the weights."""
-        model, memory = self.model, recipe.memory
+        model, memory = self.anatomy.model, recipe.memory
         chunk = memory.head_chunk
         others = begin_peak(named(model.parameters()).values())
         with limits(memory), dense_base(model, memory.base):
@@ -107,17 +113,18 @@ class Demand:
             return mx.get_peak_memory() - others
 
     def validation(self, recipe: Recipe, rows: Rows) -> int:
-        """What the loss over validation rows holds between the steps, the optimizer's state included.
+        """Bytes that the loss over validation rows needs between the steps, the optimizer's state included.
 
         It is laid out as training is and keeps nothing for a backward pass, so it is below the step's peak unless its
         rows are longer: 0.41 to 0.56 of it on five small models, 0.82 where they were ten times as long.
         """
-        model, parts, memory = self.model, self.parts(recipe), recipe.memory
-        with dense_base(model, memory.base):
-            held = {id(array): array.nbytes for array in named(model.parameters()).values()}
-            forward = unproven(model, recipe, self._usual(recipe))
-            told = scoring(model, rows, forward=forward, layout=recipe.layout, batches=recipe.train.eval_batches)
-        return parts.base + parts.adapter + told - sum(held.values())
+        anatomy, parts, memory = self.anatomy, self.parts(recipe), recipe.memory
+        split, usual = not is_compiled(recipe.train), self._usual(recipe)
+        with dense_base(anatomy.model, memory.base):
+            weights = sum({id(array): array.nbytes for array in named(anatomy.model.parameters()).values()}.values())
+            forward = anatomy.forward(recipe.loss, chunk=memory.head_chunk, split=split, usual=usual)
+            scored = scoring(anatomy, rows, forward=forward, layout=recipe.layout, batches=recipe.train.eval_batches)
+        return parts.base + parts.adapter + scored - weights
 
     def _batches(self, recipe: Recipe) -> list[Batch]:
         layout = recipe.layout
@@ -129,12 +136,12 @@ class Demand:
 
 
 def identity(cache: TokenCache, model: Model, rule: Rule) -> str:
-    """What identifies a base with an adapter and the rows it is trained on, for what shapes memory."""
+    """Identifies a base with an adapter and the rows it is trained on, by what shapes memory."""
     return fingerprint([cache.fingerprint, model, rule.shaping])
 
 
 def refusal(demand: Demand, asked: Recipe) -> str:
-    """What to say of a training that does not fit: how much it holds, the budget, what saves how much, what fits."""
+    """Words the refusal of a training that does not fit: its need, the budget, what saves how much, what would fit."""
     budget, parts = asked.memory.budget, demand.parts(asked)
     plain = asked.model_copy(update={"memory": asked.memory.model_copy(update={"auto": False})})
     savings = {

@@ -1,4 +1,4 @@
-"""The batches that ask most of the memory, so that a run can be judged by its worst step.
+"""Finds the batches that need the most memory, so that a run can be judged by its worst step.
 
 They are found by the lengths of the examples, without laying a batch out. Which of several measures decides depends on
 the model, the layout and the device, so the largest by each is given: positions, pairs that attention compares,
@@ -15,11 +15,11 @@ from tasks.batch.batch import Batch
 from tasks.batch.stream import Layout, Rows, epoch_batches, lay, width_of
 
 EXAMPLES = 20_000
-"""Whose weights are read at most; of an example beyond, every position may count."""
+"""The most examples whose weights are read; in any further one every position is taken to count."""
 
 
 def heaviest(rows: Rows, layout: Layout, *, seed: int, batches: int) -> list[Batch]:
-    """Of the first batches of a run, the largest by each measure; a few batches, none of them twice.
+    """The largest of the first batches of a run by each measure; a few batches, none of them twice.
 
     Args:
         rows: what is trained on.

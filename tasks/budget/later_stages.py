@@ -1,23 +1,22 @@
-"""Predicted memory of a run's other stages, and what to say of one that needs too much."""
+"""Predicts what the stages of a run need beside the training step, and words the refusal of one that needs too much."""
 
 import logging
 from collections.abc import Callable
 
-import mlx.nn as nn
-
-from tasks.batch import Rows
 from tasks.budget.answering import most_at_once
 from tasks.budget.demand import Demand
 from tasks.budget.scoring import scoring
+from tasks.budget.verifying import verifying
+from tasks.data import TokenCache
 from tasks.memory import GB, Memory
 from tasks.score.held_out import HeldOut
-from tasks.settings import Evaluate
+from tasks.settings import Evaluate, Verify
 from tasks.step.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 Stages = dict[str, int]
-"""The most bytes that each stage takes, by its name in WHAT; one that cannot be predicted is left out."""
+"""The most bytes that each stage needs, by its name in WHAT; one that cannot be predicted is left out."""
 
 WHAT = {
     "validation": "validating between the steps",
@@ -34,41 +33,46 @@ FIX = {
 }
 
 
-def scoring_stages(model: nn.Module, held_out: HeldOut, settings: Evaluate, memory: Memory) -> Stages:
-    """Predicted bytes of scoring and answering, with as many parallel answers as fit.
+def stages_of(
+    demand: Demand, recipe: Recipe, cache: TokenCache, held_out: HeldOut, evaluate: Evaluate, verify: Verify
+) -> Stages:
+    """Predicts each stage of a run beside the training step; none for a model whose loop is too long to trace.
 
     Args:
-        model: the base with the adapter attached, its arrays lazy.
-        held_out: the rows.
-        settings: how long an answer may be.
-        memory: its budget.
+        demand: of the training.
+        recipe: of the training, as it will be.
+        cache: whose validation rows are validated on.
+        held_out: what is scored afterwards.
+        evaluate: how.
+        verify: the checks.
     """
-    if not len(held_out.rows):
+    anatomy, loop = demand.anatomy, demand.anatomy.loop
+    longest = max(split.longest for split in cache.splits.values())
+    if loop is not None and loop.is_long(max(longest, verify.probe_tokens)):
+        log.warning("%s steps through positions one by one: the memory of training alone is predicted", anatomy.family)
         return {}
-    stages = estimated("loss", lambda: scoring(model, held_out.rows))
-    if held_out.asked:
-        asked, longest, new = len(held_out.asked), held_out.longest_prompt, settings.max_new_tokens
-        stages |= estimated("answers", lambda: most_at_once(model, asked, longest, new, memory.budget)[1])
-    return stages
+    valid = cache.split("valid") if "valid" in cache.splits else None
+    asked, longest, new = len(held_out.asked), held_out.longest_prompt, evaluate.max_new_tokens
+    stages = {
+        "validation": lambda: None if valid is None else demand.validation(recipe, valid),
+        "loss": lambda: scoring(anatomy, held_out.rows),
+        "answers": lambda: most_at_once(anatomy, asked, longest, new, recipe.memory.budget)[1] if asked else None,
+        "verification": lambda: verifying(anatomy, verify.checks, verify.probe_tokens),
+    }
+    return {name: nbytes for name, ask in stages.items() if (nbytes := estimated(name, ask)) is not None}
 
 
-def validation_stage(demand: Demand, recipe: Recipe, rows: Rows | None) -> Stages:
-    """Predicted bytes of validating: the optimizer's state is there, but nothing is kept for a backward pass."""
-    return {} if rows is None else estimated("validation", lambda: demand.validation(recipe, rows))
-
-
-def estimated(name: str, ask: Callable[[], int | None]) -> Stages:
-    """Returns a stage's bytes by its name; nothing, with a warning, where they cannot be predicted."""
+def estimated(name: str, ask: Callable[[], int | None]) -> int | None:
+    """The bytes that a stage needs; None, with a warning, where they cannot be predicted."""
     try:
-        nbytes = ask()
-    except Exception as error:  # an operation that MLX cannot export, or an exotic model: the run may go well
+        return ask()
+    except Exception as error:  # an operation that MLX does not export, or an exotic model: the run may go well
         log.warning("cannot predict the memory of %s (%s); it is not checked", WHAT[name], error)
-        return {}
-    return {} if nbytes is None else {name: nbytes}
+        return None
 
 
 def excess(stages: Stages, memory: Memory) -> str | None:
-    """Says which stage needs the most, if that is more than the budget.
+    """Words the refusal of the stage that needs the most; None if that is within the budget.
 
     Example:
         >>> excess({"loss": 3 * GB, "answers": GB}, Memory(limit_gb=2))[:53]

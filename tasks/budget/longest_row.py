@@ -1,10 +1,10 @@
-"""The longest row that a budget trains: one example, every token of it supervised, one row a step."""
+"""Finds the longest row that a budget trains: one example, every token of it supervised, one row a step."""
 
-import mlx.nn as nn
 import numpy as np
 
 from tasks.batch import Packed
 from tasks.batch.batch import Batch, make_batch
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.training import footprint
 from tasks.step.recipe import Recipe
 
@@ -17,25 +17,25 @@ FIRST = (512, 1024)
 TRIES = 6
 
 
-def longest_row(model: nn.Module, recipe: Recipe, most: int) -> int:
+def longest_row(anatomy: Anatomy, recipe: Recipe, most: int) -> int:
     """The most tokens of a row that fit `recipe.memory.budget`, a multiple of STEP and at most `most`; 0 if none does.
 
     Memory is predicted for a few lengths, each chosen by a straight line through those nearest to the budget.
 
     Args:
-        model: the base with the adapter attached, its arrays lazy.
+        anatomy: of the base with the adapter attached.
         recipe: how it would be trained; its layout does not matter.
         most: tokens that the model was made for.
     """
-    told: dict[int, int] = {}
+    excess: dict[int, int] = {}
 
     def over(length: int) -> int:
-        if length not in told:
+        if length not in excess:
             how = recipe.model_copy(update={"layout": Packed(tokens=length)})
-            told[length] = (
-                footprint(model, how, [_row(length)], limit=recipe.memory.budget).total - recipe.memory.budget
+            excess[length] = (
+                footprint(anatomy, how, [_row(length)], limit=recipe.memory.budget).total - recipe.memory.budget
             )
-        return told[length]
+        return excess[length]
 
     most -= most % STEP
     low, high = 0, most + STEP  # low fits, high does not or is too long
@@ -45,22 +45,22 @@ def longest_row(model: nn.Module, recipe: Recipe, most: int) -> int:
     for _ in range(TRIES):
         if high - low <= STEP:
             break
-        guess = _between(low, high, told)
+        guess = _between(low, high, excess)
         low, high = (guess, high) if over(guess) <= 0 else (low, guess)
     return low
 
 
-def _between(low: int, high: int, told: dict[int, int]) -> int:
+def _between(low: int, high: int, excess: dict[int, int]) -> int:
     """A length between two, where the line through the two nearest to the budget meets it."""
     (a, left), (b, right) = (
-        sorted(sorted(told.items(), key=lambda pair: abs(pair[1]))[:2])
-        if len(told) > 1
+        sorted(sorted(excess.items(), key=lambda pair: abs(pair[1]))[:2])
+        if len(excess) > 1
         else [
             (low, -1),
             (high, 1),
         ]
     )
-    middle = (low + high) // 2 if high in told else min(4 * max(low, STEP), high)
+    middle = (low + high) // 2 if high in excess else min(4 * max(low, STEP), high)
     guess = int(a - left * (b - a) / (right - left)) if right > left else middle
     guess -= guess % STEP
     return min(max(guess, low + STEP), high - STEP)

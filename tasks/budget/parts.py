@@ -10,11 +10,11 @@ COPIES = 3
 
 UNTOLD = {"cuda": 0.025}
 """Share of the step's bytes that a backend's libraries take for themselves. On an H200 ten trainings took at most 1.5 %
-more than predicted from their graphs (tests/bench/README.md)."""
+more than their graphs predict (tests/bench/README.md)."""
 
 
 class Parts(Record):
-    """Bytes that training takes at its peak, by what they are for.
+    """Bytes of training at its peak, by what they are for.
 
     Attributes:
         base: the frozen weights; both forms of a quantized base that is unpacked.
@@ -22,8 +22,8 @@ class Parts(Record):
         logits: arrays as wide as the vocabulary.
         kept: activations that the blocks keep for the backward pass.
         working: what the operations of the current block made and still need.
-        queued: arrays that are finished, not yet freed: operations that read them wait for the device.
-        untold: what a backend takes beside the graph's arrays, such as the workspaces of its libraries.
+        queued: arrays that are finished but not yet freed: operations that read them wait in the device's queue.
+        untold: workspaces of the backend's libraries, which no graph shows.
     """
 
     base: int
@@ -48,7 +48,7 @@ class Parts(Record):
 def parts_of(
     graph: Graph, peak: Peak, *, base: int, masters: int, vocabulary: int, blocks: int, backend: str = "cpu"
 ) -> Parts:
-    """Sorts the bytes at the peak of a step.
+    """Sorts the buffers that are alive at the peak of a step.
 
     Args:
         graph: of the step.

@@ -1,4 +1,4 @@
-"""Peak bytes of a computation over a model, weights included, predicted from its graph."""
+"""Peak bytes of a computation over a model, weights included, predicted from its graph; nothing is computed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from tasks.step.update import named
 
 
 def peak_bytes(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], arrays: Any = ()) -> int:
-    """Predicts the most bytes that `compute(arrays)` takes, the model's parameters and the arrays included.
+    """Predicts the most bytes that `compute(arrays)` needs, the model's parameters and the arrays among them.
 
     Args:
         model: which `compute` calls, its arrays lazy; it is in evaluation mode meanwhile.
@@ -25,7 +25,7 @@ def peak_bytes(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], a
         arrays: a tree of what else it reads that is not small.
 
     Raises:
-        ValueError: the model has an operation that MLX cannot export.
+        ValueError: an operation of the model that MLX does not export.
 
     Example:
         >>> layer = nn.Linear(64, 64, bias=False)
@@ -40,9 +40,10 @@ def peak_bytes(model: nn.Module, compute: Callable[[Any], Sequence[mx.array]], a
 
 
 def _cast_anew(graph: Graph) -> Graph:
-    """Returns the graph with a cast of its own for each reader of a weight in another dtype: the export merges them.
+    """The graph in which each reader of a weight in another dtype casts it by itself; the export merges those casts.
 
-    A backward pass of ours goes through the layer again, so that no cast matrix is kept for it.
+    Merged, a cast matrix would seem alive from its first reader to its last. In truth each layer casts its own, and our
+    backward passes go through the layer again, so that no cast matrix is kept for them.
     """
     arrays, ops, chains = list(graph.arrays), list[Op](), {at: list[Op]() for at in graph.inputs}
     for op in graph.ops:

@@ -1,6 +1,8 @@
-"""Models that go position by position, such as mamba in mlx-lm: too long to trace, so bounded instead."""
+"""Bounds the memory of models that step through positions one by one, such as mlx-lm's mamba: too long to trace.
 
-import weakref
+Two short rows are traced; what the longer one adds, each further position adds as well.
+"""
+
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -12,17 +14,16 @@ from tasks.graph.trace import trace_model
 from tasks.model.family import blocks
 
 SHORT = (7, 13)
-"""Lengths that are traced: of no other size in a model."""
+"""Lengths that are traced: no other size of a model is likely to equal them."""
 
 TRACED = 20_000
 """Operations of a step that are traced, in a few seconds."""
 
 BACKWARD = 4
-"""A step's operations for each of its forward pass."""
+"""Operations of a training step for each one of its forward pass."""
 
 SLICES = 4
-"""Assume a quarter of the slice gradients are alive at once; measured on ten trainings: at most 1 in 5.7
-(tests/budget/test_recurrent.py)."""
+"""Assume a quarter of the slice gradients are alive at once; measured on ten trainings: at most 1 in 5.7."""
 
 VIEWS = frozenset(("Broadcast", "ExpandDims", "Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose"))
 
@@ -47,7 +48,7 @@ class Loop(NamedTuple):
         return self.operations * length * BACKWARD > TRACED
 
     def kept(self, rows: int, length: int, *, blockwise: bool) -> int:
-        """Bounds the bytes that a step takes beside the weights.
+        """The most bytes that a step may need beside the weights.
 
         What a forward pass makes, of one block and its gradients where blocks are computed again; and the gradients of
         the slices, each of which MLX makes as long as the whole.
@@ -65,14 +66,6 @@ def loop_of(model: nn.Module) -> Loop | None:
         >>> loop_of(model) is None
         True
     """
-    found = _FOUND.get(id(model))
-    if found is None or found[0]() is not model:
-        key = id(model)
-        found = _FOUND[key] = weakref.ref(model, lambda _: _FOUND.pop(key, None)), _loop_of(model)
-    return found[1]
-
-
-def _loop_of(model: nn.Module) -> Loop | None:
     caches: Any = make_prompt_cache(model)
     if all(hasattr(cache, "update_and_fetch") for cache in caches):
         return None
@@ -84,10 +77,6 @@ def _loop_of(model: nn.Module) -> Loop | None:
     nbytes = (_made(long) - _made(short)) // more
     sliced = max((long.arrays[op.inputs[0]].nbytes for op in long.ops if op.name == "Slice"), default=0) // SHORT[1]
     return Loop(operations, nbytes, sliced, len(blocks(model)[1]))
-
-
-_FOUND: dict[int, tuple[Any, Loop | None]] = {}
-"""What was found of each model that is still there."""
 
 
 def _forward(model: Any, length: int) -> Graph:

@@ -118,6 +118,11 @@ class Forward:
         logits = self.head.logits
         return chunked_loss(self.loss, logits, hidden_ND, targets_N, weights_N, chunk=self.chunk, backward=backward)
 
+    def evaluated(self, arrays: Arrays) -> LossSum:
+        """The loss of a batch of which no gradient will be taken, by the kernels of training."""
+        with training_kernels(self.model):
+            return self(arrays, backward=False)
+
     def mean(self, batches: Iterable[Batch]) -> float:
         """The loss over all batches, divided once by their whole count; nats. Leaves the model in evaluation mode."""
         self.model.eval()

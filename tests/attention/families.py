@@ -76,6 +76,26 @@ def tiny(family: str, **changes: Any) -> Any:
     return model
 
 
+def llama4(**changes: Any) -> Any:
+    """A random llama4 whose chunks are longer than any row here."""
+    text = {
+        **COMMON,
+        "model_type": "llama4_text",
+        "num_experts_per_tok": 1,
+        "num_local_experts": 2,
+        "attention_chunk_size": 8192,
+        "interleave_moe_layer_step": 2,
+        "intermediate_size_mlp": 384,
+        "use_qk_norm": True,
+        "rope_scaling": None,
+        "attention_bias": False,
+        **changes,
+    }
+    model = tiny("llama4", text_config=text)
+    model.freeze()
+    return model
+
+
 def segments_of(starts: list[list[int]] = STARTS) -> mx.array:
     """Segment ids int32 [rows, L]."""
     return mx.array([[n for n, (a, b) in enumerate(pairwise(row)) for _ in range(a, b)] for row in starts])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.heaviest import heaviest
 from tasks.budget.training import footprint
 from tasks.lora import LoRA
@@ -96,7 +97,7 @@ def run(case: Case, *, measure: bool = True) -> dict[str, Any]:
     try:
         usual = usual_share(rows, how.loss) if is_compiled(how.train) else None
         limit = None if how.memory.limit_gb is None else how.memory.budget
-        parts = footprint(model, how, found_batches, limit=limit, usual=usual).model_dump()
+        parts = footprint(Anatomy(model), how, found_batches, limit=limit, usual=usual).model_dump()
     except Exception as error:  # the measurement is wanted all the same
         print(f"{case.name}: not told: {type(error).__name__}: {error}", flush=True)
         parts = {}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mlx_lm.generate import batch_generate
 
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.answering import PROMPTS, answering, most_at_once
 from tasks.memory import begin_peak
 from tasks.step.update import named
@@ -58,13 +59,13 @@ def test_fewer_at_once_hold_less_and_as_many_are_taken_as_fit() -> None:
     model = tiny_model("qwen3", **SIZES)
     told = {n: answering(model, 64, 200, 40, at_once=n) for n in (32, 16, 8, 4, 2, 1)}
     assert sorted(told.values(), reverse=True) == list(told.values())
-    assert most_at_once(model, 64, 200, 40, told[4]) == (4, told[4])
-    assert most_at_once(model, 64, 200, 40, told[32]) == (32, told[32])
-    assert most_at_once(model, 64, 200, 40, 1) == (1, told[1])
+    assert most_at_once(Anatomy(model), 64, 200, 40, told[4]) == (4, told[4])
+    assert most_at_once(Anatomy(model), 64, 200, 40, told[32]) == (32, told[32])
+    assert most_at_once(Anatomy(model), 64, 200, 40, 1) == (1, told[1])
 
 
 def test_a_cache_that_cannot_be_batched_is_said_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny_model("qwen3")
     model.make_cache = lambda: [object() for _ in model.layers]
-    assert most_at_once(model, 4, 20, 4, 10**9) == (32, None)
+    assert most_at_once(Anatomy(model), 4, 20, 4, 10**9) == (32, None)
     assert "cannot predict the memory of generating answers" in caplog.text

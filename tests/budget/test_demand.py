@@ -2,6 +2,7 @@ import mlx.core as mx
 import numpy as np
 
 from tasks.batch import Packed
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.demand import Demand, refusal
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
@@ -16,7 +17,7 @@ ROWS = BenchRows(np.array([200] * 12), 256)
 def demand_of() -> Demand:
     model = tiny_model("qwen3")
     attach(model, LoRA(rank=4, alpha=8.0))
-    return Demand(model, ROWS)
+    return Demand(Anatomy(model), ROWS)
 
 
 def test_a_real_step_holds_no_more_than_predicted() -> None:
@@ -29,7 +30,9 @@ def test_a_real_step_is_measured_alike_whatever_else_the_process_holds() -> None
     demand, loaded = demand_of(), demand_of()
     alone = demand.measured(how)
     elsewhere = mx.zeros(25_000_000)
-    mx.eval(elsewhere, loaded.model.parameters())  # as in a sweep, whose trials share a base that is there already
+    mx.eval(
+        elsewhere, loaded.anatomy.model.parameters()
+    )  # as in a sweep, whose trials share a base that is there already
     again = loaded.measured(how)
     assert elsewhere.nbytes == 10**8
     assert abs(again - alone) < 0.1 * alone  # what the queue holds at its fullest differs from run to run

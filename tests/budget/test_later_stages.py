@@ -1,6 +1,7 @@
 """Validation between the steps against its measured peak; what is said of a stage that holds too much."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 
 from tasks.batch import Bucketed, Packed
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.demand import Demand
-from tasks.budget.later_stages import FIX, WHAT, estimated, excess, validation_stage
+from tasks.budget.later_stages import FIX, WHAT, estimated, excess, stages_of
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import GB, Memory, begin_peak
-from tasks.settings import Train
+from tasks.settings import Evaluate, Train, Verify
 from tasks.step.loop import Training
 from tasks.step.update import named
 from tests.bench.rows import BenchRows
@@ -39,8 +41,8 @@ def test_validation_is_never_under_little_over_and_below_the_step(
     attach(model, LoRA(rank=8, alpha=16.0))
     how = recipe(rule=LoRA(rank=8), train=Train(eval_every=2), **changes)
     rows, valid = BenchRows(np.array([200, 120, 250, 90] * 4), 256), BenchRows(np.array([longest, 100, 60] * 2), 256)
-    demand = Demand(model, rows)
-    stage = validation_stage(demand, how, valid)["validation"]
+    demand = Demand(Anatomy(model), rows)
+    stage = demand.validation(how, valid)
     others, peaks, validate = begin_peak(named(model.parameters()).values()), [], Training._validate
 
     def measured(self: Training, masters: Any, valid: Any) -> float:
@@ -58,8 +60,11 @@ def test_validation_is_never_under_little_over_and_below_the_step(
 
 
 def test_without_validation_rows_there_is_no_such_stage() -> None:
-    model = tiny_model("qwen3")
-    assert validation_stage(Demand(model, BenchRows(np.array([20]), 256)), recipe(), None) == {}
+    rows: Any = BenchRows(np.array([20]), 256)
+    cache: Any = SimpleNamespace(splits={"train": SimpleNamespace(longest=20)})
+    held_out: Any = SimpleNamespace(rows=rows, asked=(), longest_prompt=0)
+    demand, verify = Demand(Anatomy(tiny_model("qwen3")), rows), Verify(checks=("files",), probe_tokens=20)
+    assert set(stages_of(demand, recipe(), cache, held_out, Evaluate(), verify)) == {"loss", "verification"}
 
 
 def test_the_largest_stage_is_named_with_both_figures_and_a_fix() -> None:
@@ -70,10 +75,10 @@ def test_the_largest_stage_is_named_with_both_figures_and_a_fix() -> None:
     assert excess({}, Memory(limit_gb=2)) is None
 
 
-def test_what_cannot_be_told_is_said_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_predicted_is_said_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
     def ask() -> int:
         raise ValueError("Unknown primitive")
 
-    assert estimated("loss", ask) == {}
-    assert "cannot predict the memory of the held-out loss (Unknown primitive)" in caplog.text
-    assert estimated("loss", lambda: 7) == {"loss": 7}
+    assert estimated("loss", ask) is None
+    assert "cannot predict the memory of the held-out loss (Unknown primitive); it is not checked" in caplog.text
+    assert estimated("loss", lambda: 7) == 7

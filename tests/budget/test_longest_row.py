@@ -1,3 +1,4 @@
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.longest_row import STEP, longest_row
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
@@ -14,7 +15,7 @@ def model_of(**changes):
 
 def longest(limit: int, checkpoint: Checkpoint = "none", most: int = 4096) -> int:
     how = recipe(rule=LoRA(rank=4), memory=Memory(limit_gb=limit / GB, checkpoint=checkpoint))
-    return longest_row(model_of(), how, most)
+    return longest_row(Anatomy(model_of()), how, most)
 
 
 def test_more_memory_and_recomputing_give_longer_rows() -> None:

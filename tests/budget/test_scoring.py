@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tasks.batch import batches
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.scoring import SCORED, scoring
 from tasks.loss import MaskedCrossEntropy
 from tasks.memory import begin_peak
@@ -20,7 +21,7 @@ def test_it_is_never_under_and_little_over(family: str) -> None:
     sizes = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4, "head_dim": 32}
     model = tiny_model(family, **sizes)
     rows = BenchRows(np.array([500, 400, 300, 480, 90, 30]), 256)
-    told = scoring(model, rows)
+    told = scoring(Anatomy(model), rows)
     others = begin_peak(named(model.parameters()).values())
     forward = Forward(model, MaskedCrossEntropy(), find_head(model))
     mx.reset_peak_memory()
@@ -31,4 +32,6 @@ def test_it_is_never_under_and_little_over(family: str) -> None:
 
 def test_the_longest_row_decides() -> None:
     model = tiny_model("qwen3")
-    assert scoring(model, BenchRows(np.array([30, 500]), 256)) > scoring(model, BenchRows(np.array([30, 31]), 256))
+    assert scoring(Anatomy(model), BenchRows(np.array([30, 500]), 256)) > scoring(
+        Anatomy(model), BenchRows(np.array([30, 31]), 256)
+    )

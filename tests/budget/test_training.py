@@ -1,7 +1,5 @@
 """The prediction against the peak of real training: never under, little over, and nothing read to make it."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,10 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from tasks.attention import honours_alone
 from tasks.batch import Bucketed, Packed, Padded
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.heaviest import heaviest
-from tasks.budget.training import builds_alone, footprint
+from tasks.budget.training import footprint
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.memory import Memory, begin_peak, limits
@@ -20,9 +18,9 @@ from tasks.model.dense import dense_base
 from tasks.settings import Train
 from tasks.step.loop import Training
 from tasks.step.update import named
-from tests.attention.families import SAME, tiny
+from tests.attention.families import llama4
 from tests.bench.rows import BenchRows
-from tests.tiny import COMMON, tiny_model
+from tests.tiny import tiny_model
 from tests.training import recipe
 
 SIZES = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32}
@@ -53,7 +51,9 @@ def test_it_is_never_under_and_little_over(
     how = recipe(**{"layout": Bucketed(tokens=512), "rule": LoRA(rank=rank), **changes})
     rows = BenchRows(np.array(lengths) + 1, 256)
     model = model_of(family, rank)
-    told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)).total
+    told = footprint(
+        Anatomy(model), how, heaviest(rows, how.layout, seed=0, batches=how.steps * how.train.accumulate)
+    ).total
     others = begin_peak(named(model.parameters()).values())
     with limits(how.memory), dense_base(model, how.memory.base):
         Training(model, rows, None, how, tmp_path).run([])
@@ -68,7 +68,7 @@ def test_no_weight_is_read() -> None:
     model = model_of("qwen3", 8, hidden_size=4096, intermediate_size=8192, vocab_size=50_000)
     rows = BenchRows(np.array([2048] * 2), 256)
     how = recipe(layout=Packed(tokens=2048), rule=LoRA(rank=8))
-    told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2))
+    told = footprint(Anatomy(model), how, heaviest(rows, how.layout, seed=0, batches=2))
     assert told.base > 10**9
     assert told.total > told.base + told.adapter
     assert mx.get_peak_memory() - before < 10**7
@@ -80,7 +80,7 @@ def test_more_memory_saved_is_less_memory_told() -> None:
 
     def told(**settings: Any) -> int:
         how = recipe(layout=Packed(tokens=512), memory=Memory(**settings))
-        return footprint(model, how, heaviest(rows, how.layout, seed=0, batches=3)).total
+        return footprint(Anatomy(model), how, heaviest(rows, how.layout, seed=0, batches=3)).total
 
     assert told(checkpoint="all") < told(checkpoint=2) < told(checkpoint="none")
     assert told(checkpoint="mlp") < told()
@@ -89,46 +89,15 @@ def test_more_memory_saved_is_less_memory_told() -> None:
 def test_a_step_that_cannot_be_told_is_estimated_high(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     rows, how = BenchRows(np.array([512] * 3), 256), recipe(layout=Packed(tokens=512))
     model, found = model_of("qwen3", 4), heaviest(rows, how.layout, seed=0, batches=3)
-    told = footprint(model, how, found)
+    told = footprint(Anatomy(model), how, found)
 
     def refuse(*_: Any) -> None:
         raise ValueError("Unable to get state for primitive Unknown")
 
     monkeypatch.setattr("tasks.graph.trace.mx.export_function", refuse)
-    estimated = footprint(model, how, found)
+    estimated = footprint(Anatomy(model), how, found)
     assert estimated.total > told.total
-    assert "(Unable to get state for primitive Unknown)" in caplog.text
-
-
-def llama4(**changes: Any) -> Any:
-    """A random model of llama4."""
-    text = {
-        **COMMON,
-        **SIZES,
-        "model_type": "llama4_text",
-        "num_experts_per_tok": 1,
-        "num_local_experts": 2,
-        "attention_chunk_size": 8192,
-        "interleave_moe_layer_step": 2,
-        "intermediate_size_mlp": 384,
-        "use_qk_norm": True,
-        "rope_scaling": None,
-        "attention_bias": False,
-        **changes,
-    }
-    from mlx_lm.models import llama4 as module
-
-    mx.random.seed(0)
-    model = module.Model(module.ModelArgs.from_dict({"model_type": "llama4", "text_config": text}))
-    model.eval()
-    model.freeze()
-    return model
-
-
-@pytest.mark.parametrize("make", [llama4, *(lambda f=f: tiny(f) for f in (*SAME, "gpt2", "mamba"))])
-def test_how_rows_of_one_example_go_is_told_without_a_weight(make: Callable[[], Any]) -> None:
-    model = make()
-    assert builds_alone(model) == honours_alone(model, 300)
+    assert "cannot be predicted (Unable to get state for primitive Unknown)" in caplog.text
 
 
 def test_attention_that_is_left_to_the_model_is_told_as_it_runs(
@@ -136,11 +105,12 @@ def test_attention_that_is_left_to_the_model_is_told_as_it_runs(
 ) -> None:
     """It holds the square of a row's length."""
     monkeypatch.setattr("tasks.step.forward.honours_alone", lambda *_: False)
-    monkeypatch.setattr(sys.modules["tasks.budget.training"], "builds_alone", lambda _: False)
-    model = llama4()
+    model = llama4(**SIZES)
     attach(model, LoRA(rank=4, alpha=8.0, targets=("q_proj", "v_proj")))
     how, rows = recipe(layout=Bucketed(tokens=1536), steps=2), BenchRows(np.array([1537] * 2), 256)
-    told = footprint(model, how, heaviest(rows, how.layout, seed=0, batches=2)).total
+    anatomy = Anatomy(model)
+    vars(anatomy)["alone"] = False
+    told = footprint(anatomy, how, heaviest(rows, how.layout, seed=0, batches=2)).total
     others = begin_peak(named(model.parameters()).values())
     Training(model, rows, None, how, tmp_path).run([])
     real = mx.get_peak_memory() - others

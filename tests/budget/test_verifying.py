@@ -8,6 +8,7 @@ import mlx.core as mx
 import pytest
 
 from tasks.adapter import load_adapter, record_probe, save_adapter
+from tasks.budget.anatomy import Anatomy
 from tasks.budget.verifying import verifying
 from tasks.check import CHECKS
 from tasks.inject import inject
@@ -46,7 +47,7 @@ def test_it_is_never_under_and_little_over(
     inject.fn(source, rule, 0, tmp_path / "adapter")
     model = load_base(source).model
     load_adapter(tmp_path / "adapter", model)
-    told = verifying(model, tuple(CHECKS), TOKENS)
+    told = verifying(Anatomy(model), tuple(CHECKS), TOKENS)
     probe = record_probe(model, [n % 256 for n in range(TOKENS)])
     save_adapter(tmp_path / "adapter", model, rule=rule, source=source, step=0, seed=0, probe=probe)
     del model, probe
@@ -60,5 +61,5 @@ def test_it_is_never_under_and_little_over(
 def test_fewer_tokens_and_checks_hold_less() -> None:
     model = tiny.tiny_model("qwen3", vocab_size=8000)
     tiny.attach_random(model)
-    long, short = (verifying(model, ("files",), tokens) for tokens in (512, 128))
-    assert short < long == verifying(model, tuple(CHECKS), 512)
+    long, short = (verifying(Anatomy(model), ("files",), tokens) for tokens in (512, 128))
+    assert short < long == verifying(Anatomy(model), tuple(CHECKS), 512)
