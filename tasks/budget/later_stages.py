@@ -55,7 +55,7 @@ def stages_of(
     asked, longest, new = len(held_out.asked), held_out.longest_prompt, evaluate.max_new_tokens
     stages = {
         "validation": lambda: None if valid is None else demand.validation(recipe, valid),
-        "loss": lambda: scoring(anatomy, held_out.rows),
+        "loss": lambda: scoring(anatomy, held_out.rows) if len(held_out.rows) else None,
         "answers": lambda: most_at_once(anatomy, asked, longest, new, recipe.memory.budget)[1] if asked else None,
         "verification": lambda: verifying(anatomy, verify.checks, verify.probe_tokens),
     }

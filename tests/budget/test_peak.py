@@ -31,7 +31,7 @@ def test_a_weight_that_is_cast_for_both_directions_is_not_kept_between_them() ->
             x = x + layer.mlp(x)
         return x
 
-    told = peak_bytes(model, gradient, x)
+    predicted = peak_bytes(model, gradient, x)
     others = begin_peak([*arrays(model.parameters()).values(), x])
     mx.eval(gradient(x))
     real = mx.get_peak_memory() - others
