@@ -6,23 +6,28 @@ command's own process as well.
 
 import atexit
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tasks.errors import RunError
+from tasks.errors import RunError, one_line
 
 _started: subprocess.Popen[bytes] | None = None
+_said: IO[bytes] | None = None
+"""What the server prints: tracebacks by the thousand, where its disk is full."""
 
 
 def begin(orchestrate: bool) -> None:
     """Starts the server for a run that needs one, where no PREFECT_API_URL is configured; says so."""
-    global _started
+    global _started, _said
     if not orchestrate or _started is not None:
         return
     import prefect.context
@@ -46,7 +51,10 @@ def begin(orchestrate: bool) -> None:
         "PREFECT_SERVER_API_AUTH_STRING": password,
     }
     command = [sys.executable, "-m", "pipelines.orchestrate.private_server", str(port)]
-    _started = subprocess.Popen(command, env={**os.environ, **child}, start_new_session=True)  # Ctrl-C is for the run
+    _said = _printed()
+    _started = subprocess.Popen(
+        command, env={**os.environ, **child}, stderr=_said or subprocess.DEVNULL, start_new_session=True
+    )  # in a session of its own, since Ctrl-C is for the run
     atexit.register(_stop, _started)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_API_AUTH_STRING"] = password
@@ -61,16 +69,37 @@ def wait() -> None:
     """
     if _started is None:
         return
-    from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS
+    from prefect.settings import PREFECT_HOME, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS
 
     seconds = PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
     until = time.monotonic() + seconds
     while not _answers(f"{os.environ['PREFECT_API_URL']}/health"):
         if _started.poll() is not None:
-            raise RunError(f"the private Prefect server ended with {_started.returncode}; say orchestrate=false")
+            raise RunError(
+                f"the private Prefect server ended with {_started.returncode}{_reason()}; it writes to "
+                f"PREFECT_HOME={PREFECT_HOME.value()}: make room or mend it there, or give orchestrate=false"
+            )
         if time.monotonic() > until:
             raise RunError(f"the private Prefect server does not answer after {seconds} s; say orchestrate=false")
         time.sleep(0.05)
+
+
+def _printed() -> IO[bytes] | None:
+    """A file without a name for what the server prints; None on a disk that takes none."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return None
+
+
+def _reason() -> str:
+    """The last error among what the server printed, in words that go behind its exit code."""
+    if _said is None:
+        return ""
+    _said.seek(0)
+    lines = _said.read().decode(errors="replace").splitlines()
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
+    return f" ({one_line(errors[-1])})" if errors else ""
 
 
 def _answers(url: str) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pipelines.config import Run
 from pipelines.run.folder import RESULTS, check_links, check_own, make_folder, remove_folders
 from pipelines.run.resume import check_same, shaping
 from pipelines.run.run_log import RunLog
-from tasks.artifact import fingerprint, is_disk_full, sweep, write_json, write_text
+from tasks.artifact import disk_problem, fingerprint, sweep, write_json, write_text
 from tasks.device.blas import device
 from tasks.errors import GraftlineError, RunError, hide_secrets
 from tasks.step.bad_batch import BAD_BATCH
@@ -49,7 +49,8 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
     error ends the block, and so are the folders made for it.
 
     Raises:
-        RunError: not writable, of other things, in use by another run, of other settings, or on a disk that is full.
+        RunError: not writable, of other things, in use by another run, of other settings, or on a disk that is full or
+            failing.
     """
     new = make_folder(folder)
     check_own(folder)
@@ -74,17 +75,18 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
         _leave(folder, new, run_log, error)
         raise
     except Exception as error:
-        if not is_disk_full(error, folder):
+        if (problem := disk_problem(error, folder)) is None:
             if run_log is not None:
                 run_log.say(logging.ERROR, "the run crashed", error)
             raise
-        full = RunError(f"run_dir={folder}: the disk is full; make room, then repeat the command with it to resume")
-        _leave(folder, new, run_log, full)
-        raise full from error
+        refused = RunError(f"run_dir={folder}: {problem}, then repeat the command with it to resume")
+        _leave(folder, new, run_log, refused)
+        raise refused from error
     finally:
         if run_log is not None:
             run_log.close()
-        (folder / ".lock").unlink(missing_ok=True)  # before the release: the next one to lock it sees that it is gone
+        with suppress(OSError):  # a disk that refuses this refused something that matters before
+            (folder / ".lock").unlink(missing_ok=True)  # before the release: the next one to lock it sees it gone
         lock.release()
 
 

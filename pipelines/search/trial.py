@@ -17,7 +17,7 @@ from pipelines.search.search import Search
 from pipelines.search.storage import StorageError
 from pipelines.search.study import Claimed, Study
 from pipelines.search.would_fit import would_fit
-from tasks.artifact import Record, is_disk_full
+from tasks.artifact import Record, disk_problem
 from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, ModelError, Pruned, TargetError
 from tasks.memory import GB
 from tasks.sink import Sink, SinkContext, Status, StepMetrics
@@ -158,7 +158,7 @@ def _settled(search: Search, study: Study, number: int, work: Callable[[], Found
         return Outcome(state="infeasible", detail=str(error))
     except Exception as error:
         study.storage.check()
-        if is_disk_full(error, search.folder):
+        if disk_problem(error, search.folder) is not None:
             raise
         log.warning("trial %d failed: %s", number, error)
         kind = "" if isinstance(error, GraftlineError) else f"{type(error).__name__}: "

@@ -92,7 +92,8 @@ def save_adapter(
         write_json(folder / CONFIG, _mlx_lm_config(model, rule, source))
         write_json(folder / BASE, base_checksums(model))
         if probe is not None:
-            mx.save_safetensors(str(folder / PROBE_FILE), probe.arrays(), metadata={"format": "mlx"})
+            with (folder / PROBE_FILE).open("wb") as file:  # one of Python's says why it cannot be written
+                mx.save_safetensors(file, probe.arrays(), metadata={"format": "mlx"})
     return read_adapter(path)
 
 

@@ -8,7 +8,7 @@ from tasks.artifact.directory import (
     remove_directory,
     sweep,
 )
-from tasks.artifact.disk import is_disk_full
+from tasks.artifact.disk import disk_problem, is_disk_full, kept_at
 from tasks.artifact.file import file_digest, write_json, write_text
 from tasks.artifact.json_file import read_json
 from tasks.artifact.record import Record, fingerprint, first_problem, kinds
@@ -20,10 +20,12 @@ __all__ = [
     "TensorInfo",
     "atomic_directory",
     "damaged_files",
+    "disk_problem",
     "file_digest",
     "fingerprint",
     "first_problem",
     "is_disk_full",
+    "kept_at",
     "kinds",
     "read_json",
     "read_manifest",

@@ -1,10 +1,16 @@
-"""Whether something failed for want of room, whoever says so."""
+"""What a disk refuses, in words: it is full, read-only or failing, whoever says so."""
 
 import errno
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.errors import GraftlineError, RunError
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_FAILING = {errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV}
 _CROWDED = 64 << 20  # bytes free below which a write that failed for no given reason failed for want of room
 
 
@@ -21,6 +27,43 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
         full = "No space left" in said or ("Unable to write" in said and _free(folder) < _CROWDED)
     cause = error.__cause__ or error.__context__
     return full or (cause is not None and is_disk_full(cause, folder))
+
+
+def disk_problem(error: BaseException, folder: Path) -> str | None:
+    """What is wrong with the disk of a folder and the fix, in words; None where an error is of another kind.
+
+    Example:
+        >>> disk_problem(OSError(errno.EROFS, "", "/runs/a/metrics.jsonl"), Path("/runs/a"))
+        'Read-only file system (/runs/a/metrics.jsonl); mend the disk'
+    """
+    if is_disk_full(error, folder):
+        return "the disk is full; make room"
+    if isinstance(error, OSError) and error.errno in _FAILING:
+        file = f" ({error.filename})" if error.filename else ""
+        return f"{os.strerror(error.errno)}{file}; mend the disk"
+    cause = error.__cause__ or error.__context__
+    return None if cause is None else disk_problem(cause, folder)
+
+
+@contextmanager
+def kept_at(folder: Path, name: str) -> Iterator[None]:
+    """Says in one line which place it was, where its disk is full, read-only or failing.
+
+    Args:
+        folder: what is written under.
+        name: of that place, in the message.
+
+    Raises:
+        RunError: the disk refused.
+    """
+    try:
+        yield
+    except GraftlineError:
+        raise
+    except Exception as error:
+        if (problem := disk_problem(error, folder)) is None:
+            raise
+        raise RunError(f"{name} {folder}: {problem}, then repeat the command to resume") from error
 
 
 def _free(folder: Path) -> int:

@@ -109,7 +109,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_what_stood_there(model_folder, t
 def test_others_may_read_it(model_folder, tmp_path):
     saved(tmp_path / "a", Model(path=str(model_folder())))
     (tmp_path / "usual").write_text("")
-    modes = {path.stat().st_mode for path in (tmp_path / "a").iterdir() if path.name != "probe.safetensors"}
+    modes = {path.stat().st_mode for path in (tmp_path / "a").iterdir()}
     assert modes == {(tmp_path / "usual").stat().st_mode}
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.artifact import MANIFEST, Record, file_digest, fingerprint, read_manifest, write_json
+from tasks.artifact import MANIFEST, Record, file_digest, fingerprint, kept_at, read_manifest, write_json
 from tasks.data.config import SPLITS, Data
 from tasks.data.store.abandoned import remove_abandoned
 from tasks.data.store.build import build_shards
@@ -74,7 +74,15 @@ def build_cache(
 
     Raises:
         DataError: a source or a row cannot be used; with file, line, reason and fix.
+        RunError: the disk of the caches is full or failing.
     """
+    with kept_at(root, "the token cache"):
+        return _found_or_built(data, tokenizer, tokenizer_fingerprint, root)
+
+
+def _found_or_built(
+    data: Data, tokenizer: "PreTrainedTokenizerBase", tokenizer_fingerprint: str, root: Path
+) -> TokenCache:
     template = _template_text(data.template)
     digests = Digests(root / ".sources.digests.json")
     identity = {

@@ -62,6 +62,24 @@ def test_it_asks_for_a_password_and_dies_with_a_killed_command() -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.flow
+def test_a_home_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "prefect.db").mkdir()  # where the database would be
+    code = "from pipelines.orchestrate import private_server as s; s.begin(True); s.wait()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**environment, "PREFECT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "sqlite3.OperationalError" in done.stderr.splitlines()[-1]
+    assert f"it writes to PREFECT_HOME={tmp_path}: make room or mend it there" in done.stderr.splitlines()[-1]
+    assert sum(not line.startswith((" ", "Traceback")) for line in done.stderr.splitlines()) == 2
+
+
 def test_where_a_server_is_configured_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 

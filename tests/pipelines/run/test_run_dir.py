@@ -53,6 +53,27 @@ def test_a_second_run_is_refused(tmp_path: Path) -> None:
         assert not FileLock(tmp_path / ".lock").is_locked
 
 
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+def test_a_failing_disk_is_said_with_the_file_and_not_with_the_lock(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.name == ".lock":
+            raise OSError(number, "", str(path))
+        unlink(path, missing_ok)
+
+    said = rf"run_dir={tmp_path}: .*\({tmp_path}/metrics.jsonl\); mend the disk, then repeat the command"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(RunError, match=said), open_run(_run(), tmp_path):
+            raise OSError(number, "", f"{tmp_path}/metrics.jsonl")
+    with open_run(_run(), tmp_path):  # the lock was let go
+        pass
+    assert "mend the disk" in (tmp_path / "run.log").read_text()
+
+
 def test_a_new_directory_without_a_step_is_removed_on_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError), open_run(_run(), tmp_path / "run"):
         raise DataError("bad row")
