@@ -42,10 +42,16 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait by spinning, on the other one's core
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts files with slow tests first; says why tests marked `metal` do not run, where there is no Mac's GPU."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Orders and skips tests.
+
+    Leaves the families out where they are not asked for; puts files with slow tests first; says why tests marked
+    `metal` do not run, where there is no Mac's GPU.
+    """
     import mlx.core as mx  # not at the top: `tasks` must be imported before it, to put a fast BLAS in front
 
+    if "families" not in config.getoption("markexpr"):
+        items[:] = [item for item in items if not item.get_closest_marker("families")]
     slow = {item.path for item in items if item.get_closest_marker("flow") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in slow)  # the last of them would keep one process waiting for the other
     if not mx.metal.is_available():
