@@ -16,7 +16,15 @@ import hydra
 
 from pipelines.command.multirun import Job, own_folder, summarize
 from pipelines.command.output import survive_closed_pipes
-from pipelines.config import CONF, compose_plain, job_overrides, lenient, multirun_folder, without_sweeps
+from pipelines.config import (
+    CONF,
+    compose_plain,
+    job_overrides,
+    lenient,
+    multirun_folder,
+    require_no_code,
+    without_sweeps,
+)
 from pipelines.report.terminal_text import harmless
 from tasks.errors import GraftlineError, Interrupted
 
@@ -103,6 +111,7 @@ def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
     if not _COMPLETION & set(arguments):
         if not _ELSEWHERE & set(kept):
             compose_plain(without_sweeps(overrides))  # a mistake is said in our words, not in twelve lines of Hydra's
+            require_no_code(without_sweeps(overrides))
         sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
     elif line := os.environ.get("COMP_LINE"):  # Hydra knows `python FILE` and `APP`, not `python -m MODULE`
         os.environ["COMP_LINE"] = re.sub(r"^.*?-m\s+pipelines\.\w+", "graftline", line)

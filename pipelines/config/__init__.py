@@ -11,6 +11,7 @@ from pipelines.config.compose import (
     without_sweeps,
 )
 from pipelines.config.composition import CONF, EXPERIMENTS, lenient, parse_override, to_plain
+from pipelines.config.no_code import require_no_code
 from pipelines.config.run import Run
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "lenient",
     "multirun_folder",
     "parse_override",
+    "require_no_code",
     "to_plain",
     "without_sweeps",
 ]

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from pipelines.config.composition import (
     CONF,
+    TOO_DEEP,
     composed,
     composed_once,
     groups,
@@ -136,6 +137,8 @@ def decode(plain: dict[str, Any]) -> Run:
     """
     try:
         return Run.model_validate_json(json.dumps(plain))
+    except RecursionError:
+        raise ConfigError(TOO_DEEP) from None
     except ValidationError as error:
         problems = [explain(detail, Run) for detail in error.errors()]
         if len(problems) == 1:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -19,11 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 from pipelines.config.explain import explain_hydra, unreadable
 from pipelines.config.override import readable
 from pipelines.config.typed import implied_choices, typed_wins
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, one_line
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).resolve().parents[2] / "conf"
 EXPERIMENTS = tuple(sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+TOO_DEEP = "the configuration is nested too deep to be read"
 _HYDRA = threading.Lock()  # Hydra's state is one per process
 
 
@@ -89,6 +91,11 @@ def typed_values(overrides: Sequence[str]) -> dict[str, str]:
     return {key_of(o).lstrip("+"): o.partition("=")[2] for o in overrides if "=" in o and not o.startswith("~")}
 
 
+def hydra_settings(overrides: Sequence[str]) -> Any:
+    """Hydra's own settings with these overrides, as plain values."""
+    return OmegaConf.to_container(_hydra(overrides, hydra=True).hydra, resolve=False)
+
+
 def _hydra(overrides: Sequence[str], *, hydra: bool = False) -> Any:
     with _HYDRA:
         outer = GlobalHydra.instance().hydra
@@ -98,6 +105,11 @@ def _hydra(overrides: Sequence[str], *, hydra: bool = False) -> Any:
                 return hydra_compose("config", overrides=lenient(overrides), return_hydra_config=hydra)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain_hydra(error, CONF)) from error
+        except RecursionError:
+            raise ConfigError(TOO_DEEP) from None
+        except yaml.YAMLError as error:  # such as a tag that names code
+            reason = one_line(" ".join(str(error).split()), 400)
+            raise ConfigError(f"a file of conf/ cannot be read: {reason}") from error
         finally:
             GlobalHydra.instance().hydra = outer
 
@@ -108,6 +120,8 @@ def to_plain(config: Any) -> dict[str, Any]:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(explain_hydra(error, CONF)) from error
+    except RecursionError:
+        raise ConfigError(TOO_DEEP) from None
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items() if key != "hydra"}
 
@@ -150,3 +164,5 @@ def parse_override(override: str) -> Override:
         return OverridesParser.create().parse_override(readable(override))
     except HydraException as error:
         raise ConfigError(unreadable(override)) from error
+    except RecursionError:
+        raise ConfigError(TOO_DEEP) from None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipelines.config.window import Window
-from tasks.checkpoint.interrupt import stop_by
+from tasks.checkpoint.interrupt import BACK, stop_by
 from tasks.errors import Interrupted, Paused
 
 
@@ -33,10 +33,11 @@ def within(window: str | None) -> Iterator[None]:
     if end is None:
         yield
         return
+    began = time.time()
     try:
         with stop_by(end):
             yield
     except Interrupted as stop:
-        if time.time() < end:
+        if began - BACK <= time.time() < end:
             raise
         raise Paused(f"window={window} has closed: {stop.what}", resume=stop.resume) from None

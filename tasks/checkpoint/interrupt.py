@@ -12,7 +12,9 @@ from types import FrameType
 
 PATIENCE = 1.0
 """Seconds that a second signal leaves the process to end by itself."""
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+BACK = 60.0
+"""Seconds by which a clock may be set back and still be taken for the same one, put right."""
+_hours: ContextVar[tuple[float, float]] = ContextVar("hours", default=(float("-inf"), float("inf")))
 _asked: ContextVar[Callable[[], bool]] = ContextVar("asked", default=lambda: False)
 
 
@@ -22,16 +24,24 @@ class Stop:
     Args:
         deadline: when to stop without a signal, in seconds of the epoch.
         asked: whether somebody asks for a stop without a signal; called once a step.
+        began: when the block began; a clock that goes back beyond it tells nobody what time it is.
     """
 
-    def __init__(self, deadline: float = float("inf"), asked: Callable[[], bool] = lambda: False):
-        self._deadline, self._asked = deadline, asked
+    def __init__(
+        self,
+        deadline: float = float("inf"),
+        asked: Callable[[], bool] = lambda: False,
+        *,
+        began: float = float("-inf"),
+    ):
+        self._deadline, self._asked, self._began = deadline, asked, began
         self._came: int | None = None
 
     @property
     def signum(self) -> int | None:
         """The number of the signal that came; SIGTERM's past the deadline or when a caller asks for a stop; or None."""
-        return self._came or (int(signal.SIGTERM) if time.time() >= self._deadline or self._asked() else None)
+        closed = not self._began - BACK <= time.time() < self._deadline
+        return self._came or (int(signal.SIGTERM) if closed or self._asked() else None)
 
     def mark(self, signum: int) -> None:
         """Takes note of a signal; the first one counts."""
@@ -40,12 +50,15 @@ class Stop:
 
 @contextmanager
 def stop_by(deadline: float) -> Iterator[None]:
-    """Within the block, training stops as by SIGTERM once the clock (seconds of the epoch) has passed the deadline."""
-    token = _deadline.set(deadline)
+    """Within the block, training stops as by SIGTERM once the clock (seconds of the epoch) has passed the deadline.
+
+    So it does where the clock was set back beyond when the block began: which hours it is in cannot be known then.
+    """
+    token = _hours.set((time.time(), deadline))
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _hours.reset(token)
 
 
 @contextmanager
@@ -65,7 +78,8 @@ def stop_on_signal() -> Iterator[Stop]:
     Signals reach Python in the main thread only; elsewhere the clock alone can stop. The same signal again is the
     previous handler's; where the main thread does not come to it, since it waits for the device, the process ends.
     """
-    stop = Stop(_deadline.get(), _asked.get())
+    began, deadline = _hours.get()
+    stop = Stop(deadline, _asked.get(), began=began)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

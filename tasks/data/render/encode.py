@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tasks.data.format.message import SPEAKERS
 from tasks.data.format.unread import Unread
 from tasks.data.render.rendered import Rendered
-from tasks.errors import DataError
+from tasks.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -77,6 +77,22 @@ def encode(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -
             ids, edges = _once(list(ids), edges, rendered[n], tokenizer) if plain else (list(ids), edges)  # type: ignore[arg-type]
             out[n] = _weighted(rendered[n], ids, edges, tokenizer.eos_token_id)  # type: ignore[arg-type]
     return [out[n] for n in range(len(rendered))]
+
+
+def encode_each(rendered: Sequence[Rendered], tokenizer: "PreTrainedTokenizerBase") -> list[Tokens | DataError]:
+    """As `encode`, where one text of which the tokenizer makes nothing is an error by itself.
+
+    A tokenizer's own regular expression can give up on a text: its library then panics, which is no `Exception`.
+    """
+    try:
+        return [*encode(rendered, tokenizer)]
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        if len(rendered) == 1:
+            return [DataError(f"the tokenizer gives up on the row: {one_line(error)}")]
+        half = len(rendered) // 2
+        return [*encode_each(rendered[:half], tokenizer), *encode_each(rendered[half:], tokenizer)]
 
 
 def _given(rendered: Rendered, tokenizer: "PreTrainedTokenizerBase") -> Tokens:

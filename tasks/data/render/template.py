@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tasks.data.render.bounded import GROWTH, SECONDS, TooMuch, bounded
 from tasks.data.render.shape import Shape, probe_shape
-from tasks.errors import DataError
+from tasks.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -79,16 +80,21 @@ class Template:
             DataError: the template refuses the conversation; its own words are the reason.
         """
         try:
-            text = self.tokenizer.apply_chat_template(
-                messages,
-                tools=tools,
-                chat_template=self.override,
-                add_generation_prompt=prompt,
-                tokenize=False,
-                **self.kwargs,
-            )
+            with bounded():
+                text = self.tokenizer.apply_chat_template(
+                    messages,
+                    tools=tools,
+                    chat_template=self.override,
+                    add_generation_prompt=prompt,
+                    tokenize=False,
+                    **self.kwargs,
+                )
+        except TooMuch:
+            raise DataError(
+                f"the chat template takes more than {SECONDS:g} s or {GROWTH >> 30} GiB for the conversation"
+            ) from None
         except Exception as error:  # templates are programs: they raise anything, from TemplateError to TypeError
-            reason = f"{type(error).__name__}: {error}"
+            reason = one_line(f"{type(error).__name__}: {error}", 400)
             raise DataError(f"the chat template refuses the conversation: {reason}") from error
         return str(text)
 

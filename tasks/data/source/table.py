@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.data.source.file_names import saved_split
-from tasks.errors import DataError
+from tasks.errors import DataError, one_line
+
+LONGEST = 64 << 20
+"""Characters of the longest line of a CSV file, and of its longest cell."""
 
 # Columns whose cells hold structure; CSV has none, so it stands there as JSON.
 _NESTED = ("messages", "conversations", "chosen", "rejected", "prompt", "completion")
@@ -32,11 +35,11 @@ def read_csv(file: IO[bytes], path: Path) -> Iterator[tuple[int, Any]]:
         >>> list(read_csv(io.BytesIO(b'prompt,completion\\n"1 + 1","2"\\n'), Path("a.csv")))
         [(2, {'prompt': '1 + 1', 'completion': '2'})]
     """
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(LONGEST)
     number = 0
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
-        reader = csv.reader(text, strict=True)
+        reader = csv.reader(_lines(text, path), strict=True)
         header = next(reader, [])
         number = 1
         if len(set(header)) != len(header):
@@ -57,10 +60,23 @@ def read_csv(file: IO[bytes], path: Path) -> Iterator[tuple[int, Any]]:
         text.detach()  # who opened the file closes it
 
 
+def _lines(text: io.TextIOWrapper, path: Path) -> Iterator[str]:
+    """The lines of a file, none of them read beyond a bound."""
+    number = 0
+    while line := text.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            raise DataError(f"the line is longer than {LONGEST >> 20} MiB", path=path, line=number)
+        yield line
+
+
 def read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
     """Reads the rows of a Parquet file, batch by batch, numbered from 1.
 
     A table has every column and key in every row: those that are null in a row are left out of it, at any depth.
+
+    Yields:
+        (number, row), or (number, DataError) for a row that holds what is no text.
 
     Raises:
         DataError: the file is no Parquet file.
@@ -72,11 +88,23 @@ def read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
         number = 0
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):
-                for row in batch.to_pylist(maps_as_pydicts="lossy"):
+                for row in _rows(batch):
                     number += 1
-                    yield number, without_nulls(row)
-    except pyarrow.ArrowException as error:
-        raise DataError(f"not a Parquet file: {error}", path=path) from error
+                    yield number, without_nulls(row) if isinstance(row, dict) else row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"not a Parquet file: {one_line(error)}", path=path) from error
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | DataError]:
+    """The rows of a batch; one of which a cell is no text in UTF-8, or no value of Python's, is an error by itself."""
+    try:
+        yield from batch.to_pylist(maps_as_pydicts="lossy")
+    except (ValueError, OverflowError):
+        for n in range(batch.num_rows):
+            try:
+                yield batch.slice(n, 1).to_pylist(maps_as_pydicts="lossy")[0]
+            except (ValueError, OverflowError) as error:
+                yield DataError(f"a cell of the row cannot be read: {one_line(error)}")
 
 
 def read_hub(source: str, split: str) -> Iterator[tuple[int, Any]]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tasks.data.config import Data
 from tasks.data.format.formats import parse_row
+from tasks.data.render.encode import Tokens, encode_each
 from tasks.data.render.render import render
 from tasks.data.render.rendered import Rendered
 from tasks.data.render.template import Template
-from tasks.data.render.tokens import Tokens, encode, fit
+from tasks.data.render.tokens import fit
 from tasks.data.render.truncate import split
 from tasks.data.render.unread_keys import unread_keys
 from tasks.data.source.blocks import Numbered
@@ -51,7 +52,13 @@ def tokenize_source(
         tally.rows += len(batch)
         prepared = [_prepare(row, source, data, template) for _, row in batch]
         good = [n for n, item in enumerate(prepared) if not isinstance(item, DataError)]
-        encoded = dict(zip(good, encode([prepared[n][1] for n in good], tokenizer), strict=True))  # type: ignore[index]
+        made = zip(good, encode_each([prepared[n][1] for n in good], tokenizer), strict=True)  # type: ignore[index]
+        encoded: dict[int, Tokens] = {}
+        for n, tokens in made:
+            if isinstance(tokens, DataError):
+                prepared[n] = tokens
+            else:
+                encoded[n] = tokens
         for n, (line, _) in enumerate(batch):
             item = prepared[n]
             try:

@@ -95,3 +95,29 @@ def test_a_dataset_saved_to_disk_whole_and_by_splits(tmp_path: Path):
     assert list(read_rows(str(tmp_path / "all"), "valid")) == [(1, {"text": "c", "b": 1})]
     with pytest.raises(DataError, match="no split 'extra' of this saved dataset; there is train, validation"):
         list(read_rows(str(tmp_path / "all"), "extra"))
+
+
+def test_a_csv_cell_of_any_length_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tasks.data.source.table.LONGEST", 1000)
+    path = tmp_path / "a.csv"
+    for cell, said in (("x" * 5000, r"a\.csv:2: the line is longer"), ('"' + "x\n" * 2000 + '"', "field larger than")):
+        path.write_text(f"text\n{cell}\n")
+        with pytest.raises(DataError, match=said):
+            list(read_rows(str(path)))
+
+
+def test_parquet_of_garbage_and_cells_that_are_no_text(tmp_path: Path):
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + bytes(range(200)) + b"\x40\x00\x00\x00PAR1")
+    with pytest.raises(DataError, match=r"a\.parquet: not a Parquet file: "):
+        list(read_rows(str(path)))
+    cells = pyarrow.array([b"good", b"\xff\xfe", b"better"], pyarrow.binary())
+    text = pyarrow.Array.from_buffers(pyarrow.string(), 3, cells.buffers())
+    pyarrow.parquet.write_table(pyarrow.table({"text": text}), path)
+    first, (line, error), last = read_rows(str(path))
+    assert (first, last) == ((1, {"text": "good"}), (3, {"text": "better"}))
+    assert line == 2
+    assert "a cell of the row cannot be read: 'utf-8' codec can't decode" in str(error)

@@ -105,3 +105,21 @@ def test_what_the_template_leaves_out_stops_is_dropped_or_is_allowed(tmp_path: P
             ["the template leaves out the tool call of a message of role 'assistant'"],
             {},
         )
+
+
+def test_a_row_that_the_tokenizer_gives_up_on_is_one_row(tmp_path: Path):
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "a": 2}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+$"), "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>")
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("a", "a" * 60 + "b", "a")))
+    examples, tally = run(Data(train=str(path), strict=False), tokenizer)
+    assert [line for line, _, _ in examples] == [1, 3]
+    assert [(reason[:35], remark.count) for reason, remark in tally.dropped.items()] == [
+        ("the tokenizer gives up on the row: ", 1)
+    ]
+    with pytest.raises(DataError, match=r"a\.jsonl:2: the tokenizer gives up on the row: "):
+        run(Data(train=str(path)), tokenizer)

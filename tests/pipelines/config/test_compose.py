@@ -6,7 +6,16 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.config import CONF, EXPERIMENTS, Run, compose, compose_plain, compose_variant, decode, lenient
+from pipelines.config import (
+    CONF,
+    EXPERIMENTS,
+    Run,
+    compose,
+    compose_plain,
+    compose_variant,
+    decode,
+    lenient,
+)
 from tasks.errors import ConfigError
 
 GIVEN = ["data.train=rows.jsonl"]
@@ -147,3 +156,10 @@ def test_decoding_refuses_what_json_cannot_say() -> None:
     with pytest.raises(ConfigError, match=r"optim\.lr"):
         decode(plain)
     assert isinstance(decode(json.loads(json.dumps(compose_plain(GIVEN)))), Run)
+
+
+@pytest.mark.parametrize("value", ["[" * 500 + "]" * 500, "{a:" * 500 + "1" + "}" * 500])
+def test_what_is_too_deep_is_one_line(value: str) -> None:
+    for ask in (compose, compose_plain):
+        with pytest.raises(ConfigError, match="nested too deep"):
+            ask([f"data.template_kwargs={value}"])

@@ -38,3 +38,22 @@ def test_outside_nothing_begins_and_without_one_there_is_no_end() -> None:
         pytest.fail("it began")
     with within(None), stop_on_signal() as stop:
         assert stop.signum is None
+
+
+def test_training_stops_when_the_clock_goes_back_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whose hours it is then cannot be known; a clock that is put right by seconds is the same one."""
+    now = time.time()
+    window = _around(now, -600, 600)
+
+    def train(back: float) -> None:
+        with within(window), stop_on_signal() as stop:
+            monkeypatch.setattr("time.time", lambda: now - back)
+            assert stop.signum == (15 if back > 60 else None)
+            monkeypatch.setattr("time.time", lambda: now - back)
+            if stop.signum:
+                raise Interrupted("after step 3", stop.signum)
+
+    train(5)
+    monkeypatch.setattr("time.time", lambda: now)
+    with pytest.raises(Paused, match=f"window={window} has closed: after step 3"):
+        train(7200)
