@@ -191,16 +191,15 @@ def test_a_run_directory_that_is_a_link_is_as_good_as_the_folder(base: Killed, t
     assert (tmp_path / "big-disk/report.json").is_file()
 
 
-@pytest.mark.parametrize("name", ["run", "[/red]", "[bold]"])
-def test_a_run_that_stopped_keeps_what_it_wrote(name: str, base: Killed, tmp_path: Path) -> None:
+def test_a_run_that_stopped_keeps_what_it_wrote(base: Killed, tmp_path: Path) -> None:
     """Its message names files that are there, though no checkpoint was due."""
     bad = ("train.save_every=null", "lora.alpha=1e37", "optim.warmup=0")
     with pytest.raises(RunError, match="the loss is") as caught:
-        train(base, tmp_path / name, *bad)
-    left = {path.name for path in (tmp_path / name).iterdir()}
+        train(base, tmp_path / "run", *bad)
+    left = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"bad_batch.json", "run.log", "plan.json", "tokens.html"} <= left
-    assert str(tmp_path / name / "bad_batch.json") in str(caught.value)
-    assert "the loss is" in (tmp_path / name / "run.log").read_text()
+    assert str(tmp_path / "run/bad_batch.json") in str(caught.value)
+    assert "the loss is" in (tmp_path / "run/run.log").read_text()
 
 
 def test_a_clock_that_jumps_back_changes_nothing(base: Killed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
