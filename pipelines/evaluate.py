@@ -97,7 +97,7 @@ def main(overrides: Sequence[str]) -> None:
         table.add_row(*map(plain, row))
     console.print(table)
     for line in scores.problems:
-        console.print(line, highlight=False, markup=False)
+        console.print(plain(line))
     answers_table = Table("reference", "base", "adapter")
     for sample in scores.samples:
         answers_table.add_row(*map(plain, (sample.reference, sample.before, sample.after)))

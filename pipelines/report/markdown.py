@@ -35,6 +35,16 @@ def code(text: str) -> str:
     return f"{fence} {shown} {fence}" if shown else "(empty)"
 
 
+def prose(text: str) -> str:
+    """Foreign text among our own words, on one line: no character of it begins markup.
+
+    Example:
+        >>> prose("a [b](c) <i> at step 3, 50.0%")
+        'a \\\\[b\\\\](c) \\\\<i> at step 3, 50.0%'
+    """
+    return re.sub(r"([\\`*_\[\]<!&~#])", r"\\\1", " ".join(harmless(text).split()))
+
+
 def block(text: str) -> str:
     """Foreign text as a block of code, its lines as they are.
 

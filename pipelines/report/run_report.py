@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.config import Run
 from pipelines.report.artifacts import publish_page
 from pipelines.report.figure import change
-from pipelines.report.markdown import code, table
+from pipelines.report.markdown import code, prose, table
 from pipelines.report.picture import data_uri, svg
 from pipelines.report.tokens_page import PAGE
 from tasks.artifact import write_json, write_text
@@ -145,7 +145,7 @@ def _validation(train: dict[str, Any]) -> dict[str, str]:
 
 def markdown(report: dict[str, Any], picture: str) -> str:
     """report.md; `picture` is the Markdown of the loss curve."""
-    rows = ((row["what"], row["value"]) for row in figures(report))
+    rows = ((row["what"], prose(row["value"])) for row in figures(report))
     parts = [
         f"# {report['name']}\n\n{headline(report)}\n\n{code(report['run_dir'])}\n\n{picture}\n",
         f"## Figures\n\n{table(('', ''), rows)}",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.report.markdown import block, code, table
+from pipelines.report.markdown import block, code, prose, table
 from pipelines.search.plots import PLOTS
 
 
@@ -65,4 +65,4 @@ def _short(value: Any) -> str:
 
 def _cell(value: Any) -> str:
     """A value of a trial, or what was said of it; text is shown as it is."""
-    return code(value) if isinstance(value, str) and value else _short(value)
+    return prose(value) if isinstance(value, str) else _short(value)

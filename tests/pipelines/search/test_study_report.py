@@ -8,7 +8,7 @@ from tests.pipelines.search.reports import report
 def test_the_page_has_the_best_the_plots_and_every_trial() -> None:
     page = markdown(report(), {name: name for name in PLOTS})
     assert "python -m pipelines.finetune optim.lr=0.1" in page
-    assert "`/s/best/adapter`, sha256 `ab`" in page
+    assert "` /s/best/adapter `, sha256 ` ab `" in page
     assert all(f"]({name})" in page for name in PLOTS)
     rows = [line for line in page.splitlines() if line.startswith("| ")]
     assert len(rows) == 6
@@ -20,7 +20,7 @@ def test_the_page_has_the_best_the_plots_and_every_trial() -> None:
 def test_a_best_on_another_machine_is_said_to_be_there() -> None:
     found = report()
     there = {**found["best"], "adapter": None, "where": "mac2:/runs/0003"}
-    assert "copies it to its own best/: `mac2:/runs/0003`" in markdown({**found, "best": there}, {})
+    assert "copies it to its own best/: ` mac2:/runs/0003 `" in markdown({**found, "best": there}, {})
 
 
 def test_plots_that_are_not_there_are_left_out() -> None:
