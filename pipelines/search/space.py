@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from itertools import product
+from math import prod
 from typing import Any
 
 import optuna
@@ -66,6 +67,21 @@ def grid(space: Space) -> list[Values]:
                 values[key] = value
         combinations.setdefault(json.dumps(values), values)
     return [*combinations.values()]
+
+
+def size(space: Space, most: int = 10_000) -> int | None:
+    """How many combinations there are; None for a range without steps, and for more than `most`.
+
+    Example:
+        >>> ranks = Categorical(kind="categorical", choices=(4, 8))
+        >>> size({"lora.rank": ranks}), size({"optim.lr": Float(kind="float", low=0.1, high=1.0)})
+        (2, None)
+    """
+    try:
+        counts = [len(points(parameter)) for parameter in space.values()]
+    except ValueError:
+        return None
+    return len(grid(space)) if prod(counts) <= most else None
 
 
 def points(parameter: Parameter) -> list[Any]:

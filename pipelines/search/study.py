@@ -70,6 +70,7 @@ class Study:
         self.optuna.pruner = make_pruner(sweep)  # Optuna stores none, and prunes by the median unless told
         self.leases = Leases(storage, sweep.study, folder / "workers", grace=sweep.grace)
         self._grid = space.grid(sweep.space) if isinstance(sweep.sampler, Grid) else None
+        self._size = space.size(sweep.space)
 
     @property
     def total(self) -> int | None:
@@ -111,6 +112,11 @@ class Study:
         finally:
             self.leases.give_back(number)
 
+    def twin(self, trial: Trial) -> FrozenTrial | None:
+        """A complete trial that tried what this one tries: a run of the same settings gives the same result."""
+        others = (other for other in self.trials() if other.state == TrialState.COMPLETE)
+        return next((other for other in others if other.params == trial.params), None)
+
     def tell(self, claimed: Claimed, value: float | None, state: TrialState) -> None:
         """Records the outcome of a trial."""
         self.storage.patiently(
@@ -121,6 +127,10 @@ class Study:
         hours = self._sweep.budget.hours
         if hours is not None and sum(row.seconds for row in self.leases.rows().values()) >= hours * 3600:
             return False
+        if self._size is not None:  # every combination was tried: another trial would be a twin
+            tried = {fingerprint(trial.params) for trial in trials if trial.state != TrialState.FAIL and trial.params}
+            if len(tried) >= self._size:
+                return False
         return self.total is None or len(trials) < self.total
 
     def _add(self, number: int) -> None:

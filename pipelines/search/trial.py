@@ -33,7 +33,7 @@ class Outcome(Record):
     Attributes:
         state: `complete`; `pruned`, by its validation loss; `infeasible`, since its settings cannot be run; `failed`.
         value: of the objective; None unless it is complete.
-        detail: why it is not complete.
+        detail: why it is not complete, or which trial has run its settings before.
     """
 
     state: Literal["complete", "pruned", "infeasible", "failed"]
@@ -92,6 +92,9 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
     number, attempts = claimed.trial.number, search.sweep.attempts
     if claimed.claims > attempts:
         return Outcome(state="failed", detail=f"it took its worker with it {attempts} times in a row")
+    if (twin := study.twin(claimed.trial)) is not None:
+        known = Outcome.model_validate(twin.user_attrs["outcome"])
+        return known.model_copy(update={"detail": f"trial {twin.number} tried the same values"})
     resume = f"resume={'auto' if claimed.resumed else 'never'}"
 
     def ask() -> Run | Outcome:

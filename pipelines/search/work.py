@@ -127,4 +127,5 @@ def _verb(claimed: Claimed) -> str:
 
 
 def _result(outcome: Outcome) -> str:
-    return f", {outcome.value:.5g}" if outcome.value is not None else f": {outcome.detail}"
+    value = [] if outcome.value is None else [f"{outcome.value:.5g}"]
+    return f": {', '.join([*value, *[outcome.detail] * bool(outcome.detail)])}"

@@ -131,3 +131,26 @@ def test_the_pruner_is_the_searchs(tmp_path: Path) -> None:
     kinds = {NopPruner: Unpruned(), MedianPruner: Median(kind="median"), SuccessiveHalvingPruner: HALVING}
     for kind, pruner in kinds.items():
         assert type(make_pruner(base.model_copy(update={"pruner": pruner}))) is kind
+
+
+def test_values_that_were_tried_are_found_again_and_a_finite_space_ends(tmp_path: Path) -> None:
+    ranks = [
+        "sweep.space.lora=null",
+        "sweep.space.optim.lr=null",
+        "sweep.space.lora.rank.choices=[4,8]",
+        "sweep.budget.trials=9",
+    ]
+    search = search_in(tmp_path, *ranks)
+    study, tried = study_of(search), []
+    while (claimed := study.next()) is not None:
+        with study.at_work(claimed):
+            values = space.suggest(claimed.trial, search.sweep.space)
+            twin = study.twin(claimed.trial)
+            assert (twin is not None) == (values in tried)
+            if twin is not None:
+                assert twin.number == tried.index(values)
+            tried.append(values)
+            study.tell(claimed, 1.0, TrialState.COMPLETE)
+    assert study.complete()
+    assert {values["lora.rank"] for values in tried} == {4, 8}
+    assert len(tried) < 9
