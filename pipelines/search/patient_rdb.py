@@ -30,8 +30,8 @@ class PatientRDB(RDBStorage):
     wanted: int | None = None
 
     def _get_prepared_new_trial(self, *arguments: Any, **options: Any) -> Any:
-        trial = super()._get_prepared_new_trial(*arguments, **options)
-        if self.wanted is not None and trial.number != self.wanted:
+        trial: Any = super()._get_prepared_new_trial(*arguments, **options)
+        if self.wanted is not None and int(trial.number) != self.wanted:
             raise IsThere
         return trial
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 
@@ -41,12 +42,12 @@ def each_question_fails_once(*, answer_lost: bool) -> Iterator[set[str]]:
 
     heard = (("before_cursor_execute", execute), ("commit", commit))
     for name, hear in heard:
-        sa.event.listen(sa.Engine, name, hear)
+        event.listen(sa.Engine, name, hear)
     try:
         yield failed
     finally:
         for name, hear in heard:
-            sa.event.remove(sa.Engine, name, hear)
+            event.remove(sa.Engine, name, hear)
 
 
 @contextmanager
