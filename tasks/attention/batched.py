@@ -5,6 +5,14 @@ segments are cut into blocks, and each pair of blocks that see each other is a t
 operations does not grow with the number of segments, and hardly anything above the diagonal is computed.
 """
 
+# Shapes: H query heads, N key heads, L positions of the row, D and E sizes of a head's keys and values; n blocks of
+# c = TILE positions, T tiles. Example: segments of 100 and 60 positions are 2 + 1 blocks, the first filled up from 100
+# to 128; block 0 sees itself, 1 sees 0 and 1, 2 sees itself: T = 4 tiles, of which 3 are on a diagonal.
+#
+# Every index array below is built once for a tuple of lengths (`_tiles` is cached), in NumPy, so that a forward is:
+# gather the rows into blocks, gather_mm over the tiles, softmax across the tiles of each block of queries, gather_mm
+# with the values, and one product with a 0/1 matrix that adds up the tiles of a block (`total`).
+
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -28,14 +36,14 @@ def batched_attention(
 ) -> mx.array:
     """softmax(scale q k^T) v over the keys of the same segment that are not later, in float32: [H, L, E].
 
-    What the softmax is made of is kept for the backward, 4 bytes a pair and head, so that nothing is computed twice:
+    The exponentials are kept for the backward, 4 bytes a pair of positions and head, so that nothing is computed twice:
     it is for segments that are short beside the memory there is.
 
     Args:
         q_HLD: queries [H, L, D].
         k_NLD: keys [N, L, D]; N divides H, and query head h reads key head h // (H / N).
         v_NLE: values [N, L, E].
-        lengths: of the segments, one after the other; their sum is L.
+        lengths: the length of each segment in order; their sum is L.
         scale: factor of the scores, usually D**-0.5.
 
     Example:
@@ -55,7 +63,7 @@ def batched_attention(
 
 
 class _Tiles(NamedTuple):
-    """Which blocks there are, and which pairs of them are tiles; n blocks of c positions, T tiles.
+    """The blocks of a row and the pairs of them that are tiles, as index arrays; n blocks of c positions, T tiles.
 
     Attributes:
         heads: H and N.
@@ -64,7 +72,7 @@ class _Tiles(NamedTuple):
         places: for queries, and for keys: [heads * L] the place of each row.
         real: [n, 1, c] whether a place is no filling.
         sides: for queries, and for keys: [H, T] the block of each tile, counted over all heads.
-        own: [H, T] the number of each tile.
+        numbers: [H, T] the number of each tile, counted over all heads.
         band: [T] the block of queries of each tile.
         members: [n, most] the tiles of each block of queries, the last repeated.
         sums: for queries [n, T], for keys [n, H / N * T]: which tiles make up each block's sum.
@@ -76,7 +84,7 @@ class _Tiles(NamedTuple):
     places: tuple[mx.array, mx.array]
     real: mx.array
     sides: tuple[mx.array, mx.array]
-    own: mx.array
+    numbers: mx.array
     band: mx.array
     members: mx.array
     sums: tuple[mx.array, mx.array]
@@ -103,7 +111,7 @@ def _tiles(lengths: tuple[int, ...], H: int, N: int) -> _Tiles:
     starts, firsts = np.cumsum([0, *lengths]), np.cumsum([0, *counts])
     n, L = int(firsts[-1]), int(starts[-1])
     places = np.concatenate([np.arange(length) + TILE * f for length, f in zip(lengths, firsts[:-1], strict=True)])
-    at = np.concatenate([
+    row_of_place = np.concatenate([
         np.minimum(np.arange(TILE * count), length - 1) + start
         for count, length, start in zip(counts, lengths, starts[:-1], strict=True)
     ])  # fmt: skip
@@ -124,11 +132,11 @@ def _tiles(lengths: tuple[int, ...], H: int, N: int) -> _Tiles:
     h, k = np.arange(H), np.arange(N)
     return _Tiles(
         heads=(H, N),
-        rows=(over(h, L, at).flatten(), over(k, L, at).flatten()),
+        rows=(over(h, L, row_of_place).flatten(), over(k, L, row_of_place).flatten()),
         places=(over(h, n * TILE, places).flatten(), over(k, n * TILE, places).flatten()),
         real=mx.array(real.reshape(n, 1, TILE)),
         sides=(over(h, n, query), over(h // repeats, n, key)),
-        own=over(h, T, np.arange(T)),
+        numbers=over(h, T, np.arange(T)),
         band=mx.array(query),
         members=mx.array(members),
         sums=(mx.array(sums(query)), mx.array(np.tile(sums(key), repeats))),
@@ -142,11 +150,13 @@ def _forward(tiles: _Tiles, scale: float, q: mx.array, k: mx.array, v: mx.array)
     qs, ks, vs = tiles.cut(q * scale, 0), tiles.cut(k, 1), tiles.cut(v, 1)
     later = mx.where(mx.tril(mx.ones((TILE, TILE), mx.bool_), -1), MASKED, 0.0)
     masks = mx.stack([mx.zeros_like(later), later])[tiles.diagonal.astype(mx.uint32)]
-    s = mx.gather_mm(ks, qs.swapaxes(-1, -2), keys, queries) + masks
+    s = mx.gather_mm(ks, qs.swapaxes(-1, -2), keys, queries) + masks  # transposed: [H, T, keys, queries]
+    # The largest score of a query over all its tiles: over the keys of each, then over the block's members.
     top = s.max(-2)[:, tiles.members].max(2)[:, tiles.band]
     p = exp(s - top[:, :, None])
+    # Normalised last, on [L, E] and not on the pairs. 0 for a filling, so that it takes part in no gradient.
     inverse = tiles.real / tiles.total(p.sum(-2), 0)[:, :, None]
-    outs = mx.gather_mm(p.reshape(-1, TILE, TILE).swapaxes(-1, -2), vs, tiles.own, keys)
+    outs = mx.gather_mm(p.reshape(-1, TILE, TILE).swapaxes(-1, -2), vs, tiles.numbers, keys)
     out = tiles.total(outs, 0).reshape(H, -1, TILE, v.shape[-1]) * inverse.swapaxes(-1, -2)
     return [tiles.join(out.flatten(2), 0), p, inverse]
 
@@ -162,14 +172,14 @@ def _backward(
     k: mx.array,
     v: mx.array,
 ) -> list[mx.array]:
-    """The gradients of q, k and v."""
+    """The gradients of q, k and v: with P = p * inverse and delta = rowsum(dO * O), dS = P * (dO V^T - delta)."""
     queries, keys = tiles.sides
     qs, ks, vs = tiles.cut(q, 0), tiles.cut(k, 1), tiles.cut(v, 1)
     do = tiles.cut(cotangent, 0) * inverse.reshape(-1, TILE, 1)
     delta = tiles.cut((cotangent * out).sum(-1, keepdims=True), 0).reshape(inverse.shape) * inverse
     ds = p * (mx.gather_mm(vs, do.swapaxes(-1, -2), keys, queries) - delta[:, tiles.band])
     ds, p = ds.reshape(-1, TILE, TILE), p.reshape(-1, TILE, TILE)
-    dq = tiles.total(mx.gather_mm(ds.swapaxes(-1, -2), ks, tiles.own, keys), 0)
-    dk = tiles.total(mx.gather_mm(ds, qs, tiles.own, queries), 1)
-    dv = tiles.total(mx.gather_mm(p, do, tiles.own, queries), 1)
+    dq = tiles.total(mx.gather_mm(ds.swapaxes(-1, -2), ks, tiles.numbers, keys), 0)
+    dk = tiles.total(mx.gather_mm(ds, qs, tiles.numbers, queries), 1)
+    dv = tiles.total(mx.gather_mm(p, do, tiles.numbers, queries), 1)
     return [tiles.join(dq * scale, 0), tiles.join(dk * scale, 1), tiles.join(dv, 1)]

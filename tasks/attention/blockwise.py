@@ -4,6 +4,14 @@ The forward keeps the output and the logarithm of each row's normaliser; the bac
 tile at a time (Dao, FlashAttention-2, arXiv:2307.08691). It is plain MLX, so it runs the same on Metal, CUDA and CPU.
 """
 
+# Shapes: B rows, H query heads, N key heads, L positions, D and E sizes of a head's keys and values, K picked keys.
+# A *band* is a block of queries, a *tile* the scores of a band against some keys (see tiles.py). Heads are grouped:
+# the H / N query heads that read one key head are stacked along the queries, [B, N, H / N * queries, D], so that
+# grouped-query attention is one product a key head and the keys are never repeated.
+#
+# Scores are counted in units of the device's cheapest exponential (`unit`: log2(e) where exp2 is the cheap one), a
+# factor that goes into the queries once instead of into every score.
+
 from typing import Any
 
 import mlx.core as mx
@@ -78,11 +86,11 @@ def blockwise_attention(
 
 
 class _Tiles:
-    """The scores of a tile, and what turns them into what may be seen. Heads are grouped by the key head they read.
+    """Computes the scores of a tile, capped and masked. Heads are grouped by the key head that they read.
 
     Attributes:
-        unit: what scores are counted in, so that `power` is the cheapest of the device.
-        counted: what queries are multiplied by so that scores come in units; capped ones get there later.
+        unit: the factor from natural scores to units, in which `power` is the device's cheapest exponential.
+        counted: the factor of the queries, so that scores come in units; 1 with a cap, which is applied before them.
     """
 
     def __init__(
@@ -106,7 +114,7 @@ class _Tiles:
         return x.reshape(B, H // self.repeats, -1, D)
 
     def queries(self, q_BHLD: mx.array, band: Band) -> mx.array:
-        """The same, times the factor of the scores."""
+        """A band of queries, grouped, times the factor of the scores."""
         return self.group(q_BHLD, band) * (self.scale * self.counted)
 
     def ungroup(self, x: mx.array) -> mx.array:
@@ -146,7 +154,7 @@ def _forward(inner: _Tiles, bands: list[Band], q: mx.array, k: mx.array, v: mx.a
     outs, lses = [], []
     for band in bands:
         qi, picks = inner.queries(q, band), inner.picks(band)
-        state = None
+        state = None  # (sum of exp(s - top) v, top, sum of exp(s - top)) over the tiles so far: the online softmax
         for tile in band.tiles:
             keys = slice(tile.start, tile.stop)
             s, _ = inner.scores(qi, k[:, :, keys], band, tile, picks)
@@ -155,14 +163,14 @@ def _forward(inner: _Tiles, bands: list[Band], q: mx.array, k: mx.array, v: mx.a
                 top = mx.maximum(top, state[1])
             p = power(s - top)
             out, total = p @ v[:, :, keys], p.sum(-1, keepdims=True)
-            if state is not None:
+            if state is not None:  # a larger maximum makes what was summed before smaller by this factor
                 fade = power(state[1] - top)
                 out, total = out + fade * state[0], total + fade * state[2]
             state = (out, top, total)
             qi, k, v = mx.depends([qi, k, v], [out, total])  # or the scheduler starts every tile before it ends one
         assert state is not None
         out, lse = inner.ungroup(state[0] / state[2]), inner.ungroup(state[1] + inner.unit * mx.log(state[2]))
-        if sinks:
+        if sinks:  # one more score in the normaliser, without a value: the output shrinks by what it takes
             sink = inner.unit * sinks[0].astype(mx.float32)[:, None, None]
             high = mx.maximum(lse, sink)
             both = high + inner.unit * mx.log(power(lse - high) + power(sink - high))
@@ -183,7 +191,10 @@ def _backward(
     v: mx.array,
     *sinks: mx.array,
 ) -> list[mx.array]:
-    """The gradients of q, k, v and, where given, sinks, each in its dtype."""
+    """The gradients of q, k, v and, where given, sinks, each in its dtype.
+
+    With P = exp(S - lse) and delta = rowsum(dO * O): dS = P * (dO V^T - delta), dQ = dS K, dK = dS^T Q, dV = P^T dO.
+    """
     dtypes = [x.dtype for x in (q, k, v, *sinks)]
     block = bands[0].stop
     (k, v), cotangent = (k.astype(mx.float32), v.astype(mx.float32)), cotangent.astype(mx.float32)
@@ -204,6 +215,7 @@ def _backward(
             part = ds @ k[:, :, keys]
             grad = part if grad is None else grad + part
             touched = [grad]
+            # A tile may span several blocks of keys; their sums are kept block by block, as each band adds to its own.
             for sums, share in ((dk, qi.swapaxes(-1, -2) @ ds), (dv, do.swapaxes(-1, -2) @ p)):
                 for n in range(tile.start // block, -(-tile.stop // block)):
                     piece = share[..., n * block - tile.start : (n + 1) * block - tile.start]

@@ -1,4 +1,4 @@
-"""Gemma 2 caps its scores, so it does attention by itself and stores [B, H, L, L] in every layer; here blockwise."""
+"""Blockwise attention for Gemma 2, which caps its scores and so stores [B, H, L, L] in every layer by itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

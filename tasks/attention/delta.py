@@ -3,8 +3,19 @@
 mlx-lm trains its families (qwen3_next, qwen3_5, kimi_linear ...) position by position and keeps a state for each.
 Inside a chunk the rule is a triangular system (Yang et al., Gated Delta Networks, arXiv:2412.06464; with a decay for
 each channel: Kimi Linear, arXiv:2510.26692), so that only the state from chunk to chunk is sequential. It is plain
-MLX, so it runs the same on Metal, CUDA and CPU; where MLX has a fused kernel that takes the forward.
+MLX, so it runs the same on Metal, CUDA and CPU; where MLX has a fused kernel, that takes the forward.
 """
+
+# Shapes: B rows, T positions, Hk and Hv heads of keys and of values, D and E their sizes, n chunks of C = CHUNK.
+#
+# Inside a chunk, position i stores u_i = beta_i (v_i - S' k_i), where S' already contains what the positions j < i
+# stored. Written out for a chunk that begins with the state S and one decay a head, G_i their product up to i:
+#
+#     u_i = beta_i (v_i - G_i S k_i) - sum_(j<i) beta_i (k_i . k_j) (G_i / G_j) u_j
+#
+# which is (I + A) U = beta V - (beta G K) S^T with a strictly lower triangular A. So U = stored - taken S^T, where
+# `stored` and `taken` come from one triangular inverse for all chunks at once; only the last line, S from chunk to
+# chunk, is a loop, of T / C steps instead of T.
 
 from typing import Any
 
@@ -16,7 +27,7 @@ CHUNK = 16
 """Positions of a chunk. The state is kept once a chunk; longer ones round more, and solve larger systems."""
 
 LEAST = 1e-30
-"""A decay below it is taken for it: a quotient of products of decays is the difference of sums of logarithms."""
+"""Decays are clipped to it from below: quotients of products of decays are computed as differences of logarithms."""
 
 FUSED_HEADS = frozenset({(16, 16), (16, 32), (16, 48), (16, 64), (24, 24), (32, 32)})
 """Heads of keys and of values, 128 wide, for which MLX 0.32.4 has a fused forward on Metal."""
@@ -35,7 +46,7 @@ def gated_delta(
         k_BTHD: keys [B, T, Hk, D], of length 1 or less.
         v_BTHE: values [B, T, Hv, E]; Hk divides Hv, and value head h reads key head h // (Hv / Hk).
         g: decays between 0 and 1, one for each head [B, T, Hv] or for each channel of its keys [B, T, Hv, D].
-        beta_BTH: how much of what is stored under a key is replaced, [B, T, Hv].
+        beta_BTH: the share of what is stored under a key that is replaced, [B, T, Hv].
 
     Returns:
         (y [B, T, Hv, E] in the dtype of the queries, S_T [B, Hv, E, D] float32).
@@ -75,7 +86,7 @@ def has_fused(keys: tuple[int, ...], values: tuple[int, ...], gates: int) -> boo
 
 
 def _fused(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array) -> list[mx.array]:
-    """In float32: MLX takes the decays in the dtype of the queries, and 0.999 is 1 in bfloat16."""
+    """MLX's own forward, in float32: it takes the decays in the dtype of the queries, and 0.999 is 1 in bfloat16."""
     return list(mx.fast.gated_delta_update(q, k, v, g, beta))
 
 
@@ -92,9 +103,8 @@ def _chunked(q: mx.array, k: mx.array, v: mx.array, g: mx.array, beta: mx.array)
     q, k, v, beta = chunks(q, Hv // Hk), chunks(k, Hv // Hk), chunks(v), chunks(beta[..., None])
     g = chunks(g if g.ndim == 4 else g[..., None], filler=1.0)
     log = mx.cumsum(mx.log(mx.maximum(g, LEAST)), axis=-2)  # of the decay since the chunk began
-    solve = _inverse(mx.tril(beta * _products(k, k, log), -1))
-    # What a position stores: beta (v - decayed state k - what earlier positions of the chunk stored under k).
-    begun = mx.exp(log)
+    solve = _inverse(mx.tril(beta * _products(k, k, log), -1))  # (I + A)^-1 of the legend
+    begun = mx.exp(log)  # G
     stored, taken = solve @ (beta * v), solve @ (beta * begun * k)
     scores = _products(q, k, log)
     kept = mx.exp(log[..., -1:, :] - log) * k  # keys, decayed to the chunk's end

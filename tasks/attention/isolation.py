@@ -1,7 +1,7 @@
-"""Does a model keep the segments of a packed row apart? Asked of the model itself before a run packs anything.
+"""Tests whether a model keeps the segments of a packed row apart, by running it, before a run packs anything.
 
-What is right is what the model gives with mlx-lm's own cache, as when it generates: without one gemma3n is another
-network, whose layers do not share their keys and values.
+The reference is the model with mlx-lm's own cache, as when it generates: without one gemma3n is another network, whose
+layers do not share their keys and values.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from tasks.attention.routing import segment_attention
 from tasks.patch import evaluating
 
 LENGTHS = (9, 21, 14, 9, 12, 10)
-"""Of the probe's segments. Above 8, which Metal's fused attention treats differently."""
+"""Lengths of the probe's segments. Above 8, which Metal's fused attention treats differently."""
 
 ALONE = 24
 """Tokens of the probe of rows of one example."""
 
 PICKS = 6
-"""Keys that an indexer picks when it is asked again: fewer than the rows of the probe have."""
+"""Keys that an indexer picks in the second round: fewer than the rows of the probe have."""
 
 TOLERANCE = {mx.float32: 1e-3, mx.float16: 3e-2, mx.bfloat16: 1e-1}
 """How far, relative to the logits, a position may be off. A leak is off by about 1."""
@@ -38,8 +38,8 @@ FAR = 10_000
 def honours_segments(model: nn.Module, vocab_size: int, *, way: Way = "mask", row_length: int | None = None) -> bool:
     """Whether packed logits are those of each segment alone, on random tokens.
 
-    False too when packing without segments changes nothing (the probe could not tell), and for whatever the model
-    raises. No for state-space, linear-attention and convolution models and for learned positions.
+    False too when packing without segments changes nothing (the probe proves nothing then), and when the model raises
+    anything. False for state-space, linear-attention and convolution models and for learned positions.
 
     Args:
         vocab_size: tokens are drawn below it.
@@ -121,7 +121,7 @@ def _same_chunks(model: Any, ids: mx.array, dtype: mx.Dtype) -> bool:
 
 
 def _gives(model: Any, ids: mx.array, expected: mx.array, offset: int) -> bool:
-    """Whether rows of one example have these logits, as they are trained and blockwise."""
+    """Whether rows of one example have the expected logits, both as they are trained and blockwise."""
     worst = np.max if expected.dtype == mx.float32 else np.median  # a token may go to another expert, see `_gap`
     ways: tuple[Way, ...] = ("causal", "blockwise")
     caches = [alone_cache(model, ALONE, expected.dtype, way=way, offset=offset) for way in ways]

@@ -1,4 +1,4 @@
-"""Which way attention inside segments takes on a backend."""
+"""Chooses how attention inside segments is computed on a backend."""
 
 from typing import Literal
 
@@ -6,16 +6,17 @@ import mlx.core as mx
 
 Way = Literal["mask", "blockwise", "split", "causal"]
 """`mask`: the stock call with an additive mask. `blockwise`: our own, O(L) memory. `split`: one call a segment.
-`causal`: for rows of one segment, the stock call where `trains_stock` says so."""
+`causal`: for rows of one segment, the stock call where `trains_stock` is true."""
 
 LONG = {"cpu": 128, "cuda": 1024, "metal": 1024}
-"""From how many positions on [H, L, L] is not to be stored. On a CPU blockwise is the faster one from there on."""
+"""Positions from which on [H, L, L] is not to be stored. On a CPU blockwise is the faster one from there on
+(tests/bench/attention_memory.py)."""
 
 METAL_HEADS = frozenset((size, size) for size in (64, 72, 80, 96, 128, 192, 256)) | {(96, 64)}
 """Sizes of a head's keys and values for which Metal's fused attention has a backward."""
 
 CUDA_MASK_BYTES = 2**30
-"""The most that a bfloat16 mask may hold on CUDA: rows of up to 23,170 positions, one at a time."""
+"""Bytes that a bfloat16 mask may take on CUDA: rows of up to 23,170 positions, one at a time."""
 
 
 def choose_way(length: int, backend: str, *, rows: int = 1, boundaries: bool = False) -> Way:

@@ -2,8 +2,15 @@
 
 Every model asks its cache for the mask (`create_attention_mask` -> `cache.make_mask`), so a cache that stores nothing
 and answers "causal, same segment, inside the window" is all it takes. Positions need no reset: rotary embeddings
-see differences only. `honours_segments` says whether a model plays along.
+see differences only. `honours_segments` tests whether a model really keeps to the mask.
 """
+
+# Shapes: B rows, L positions, H heads, R columns of the rotary part of latent attention.
+#
+# Why a cache and not an argument: mlx-lm's models take no mask, but each asks `cache.make_mask` for one, passes on
+# whatever it gets, and hands keys and values to `cache.update_and_fetch`. Everything here answers those two calls.
+# `make_mask` gives an array where the stock attention is to use it, and else a SegmentMask: a string for the model, a
+# note for `segment_attention`, which has replaced the attention function that it arrives at.
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,10 +30,10 @@ class PackedCache:
     """The cache of one layer: it keeps the last keys and values for layers that share them, and no history.
 
     Attributes:
-        row: what the layers of a call share.
+        row: the segments and masks that the layers of a call share.
         offset: the position of the first token.
-        chunk: positions after which attention begins anew (llama4), of which models make a mask by themselves; None.
-        shared: later layers may read what this one kept.
+        chunk: positions after which attention begins anew (llama4, whose models mask chunks by themselves), or None.
+        shared: whether later layers may read this one's keys and values.
         picked: int [B, L, K], the keys that each query may see at most, where an indexer left its picks here; None.
     """
 
@@ -65,11 +72,11 @@ class PackedCache:
         return self.offset if self.row.segments_BL is None else self.offset + 1
 
     def update_and_fetch(self, keys: Any, values: Any) -> tuple[Any, Any]:
-        """The same keys and values.
+        """Keeps the keys and values and returns them: there is no history to join them to.
 
         Latent attention (deepseek_v3 ...) multiplies the rotary part of its queries with the second of the two, the
         rotary keys [B, 1, L, R], and hands the product [B, H, L, L] to attention as its mask. It gets an identity
-        instead, so that what arrives there is those queries: `rotary` finishes the scores block by block.
+        instead, so that the queries themselves arrive there as the "mask": `rotary` finishes the scores block by block.
         """
         self.keys, self.values = keys, values
         if not self.row.latent:
@@ -88,7 +95,7 @@ class PackedCache:
 
     @property
     def state(self) -> tuple[Any, Any]:
-        """As of mlx-lm's caches."""
+        """The keys and values, by the name that mlx-lm's caches have for them."""
         return self.keys, self.values
 
     def maybe_trim_front(self) -> None:
@@ -150,7 +157,7 @@ def packed_cache(
             "segment; give it one example a row (batch=bucketed)"
         )
 
-    return [_of(stock, row, offset, refuse) for stock in make_prompt_cache(model)]
+    return [_replacement(stock, row, offset, refuse) for stock in make_prompt_cache(model)]
 
 
 def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "causal", offset: int = 0) -> list[Any]:
@@ -169,13 +176,13 @@ def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "c
         'causal'
     """
     row = PackedRow(length, None, dtype, way, model, first=offset)
-    return [_of(stock, row, offset, lambda _: None) for stock in make_prompt_cache(model)]
+    return [_replacement(stock, row, offset, lambda _: None) for stock in make_prompt_cache(model)]
 
 
-def _of(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None]) -> Any:
-    """Our cache in the place of mlx-lm's; `otherwise` says what a state-space or convolution layer gets."""
+def _replacement(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None]) -> Any:
+    """Our cache in the place of mlx-lm's; `otherwise` makes that of a state-space or convolution layer."""
     if isinstance(stock, CacheList):
-        return [_of(inner, row, offset, otherwise) for inner in stock.caches]
+        return [_replacement(inner, row, offset, otherwise) for inner in stock.caches]
     if not hasattr(stock, "update_and_fetch"):
         return otherwise(stock)
     return PackedCache(row, offset, stock.chunk_size if isinstance(stock, ChunkedKVCache) else None)

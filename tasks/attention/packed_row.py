@@ -1,4 +1,13 @@
-"""What the layers of one call share: the segments of its rows, the way of attention, and each mask, built once."""
+"""The segments of packed rows, the way of attention and the masks: shared by all layers of one call, built once."""
+
+# Shapes: B rows, L positions, H query heads, N key heads. `segments_BL` numbers the example of each position:
+#
+#     segments   1 1 1 2 2 0      two examples and padding, which is a segment of its own
+#     boundaries 0     3   5 6    the same, as Python integers: known when the graph is built
+#     chunks     1 1 2 3 3 4      each cut where `chunk` = 2 positions are full (llama4), numbered anew
+#
+# Segments are an array, so that a compiled graph takes them as an input. Boundaries are part of the graph, which lets
+# `split` leave out all pairs of two examples, at the price of one graph for each set of them.
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,10 +24,11 @@ GROUPED = {"gemma2": ("num_attention_heads", "num_key_value_heads")}
 
 
 class SegmentMask(str):
-    """What stands for the mask in ways other than `mask`; `segment_attention` reads it.
+    """Stands for the mask in ways other than `mask`; `segment_attention` reads it.
 
-    A str, as models pass `"causal"` through; not that word where attention which is not routed would then leak from
-    segment to segment or see beyond a window: there it raises an error.
+    It is a str, since models pass `"causal"` through untouched. It is that word only where unrouted attention would be
+    right by it. Elsewhere it is another one, by which stock attention raises an error instead of silently leaking from
+    segment to segment or seeing beyond a window.
     """
 
     row: "PackedRow"
@@ -28,19 +38,19 @@ class SegmentMask(str):
     def __new__(cls, row: "PackedRow", window: int | None, chunk: int | None = None) -> "SegmentMask":
         whole = (window is None or window >= row.length) and not row.passes(chunk)
         plain = row.way == "causal" and whole
-        told = f"causal inside segments, {row.way}; run the model inside segment_attention()"
-        mask = super().__new__(cls, "causal" if plain else told)
+        text = f"causal inside segments, {row.way}; run the model inside segment_attention()"
+        mask = super().__new__(cls, "causal" if plain else text)
         mask.row, mask.window, mask.chunk = row, window, chunk
         return mask
 
 
 class PackedRow:
-    """What the layers share: the segments, the way, and each mask, built once.
+    """The rows of one call: their segments, the way of attention, and each mask, built once.
 
     Attributes:
         length: positions of a row, L.
         segments_BL: int [B, L]; None where a row is one segment.
-        dtype: of additive masks.
+        dtype: the dtype of additive masks.
         way: see `tasks.attention.method`.
         boundaries: for `split`: per row where segments start, then L.
         longest: no segment that matters is longer; blockwise then skips keys further away.
@@ -76,18 +86,18 @@ class PackedRow:
         if chunk is None or not self.passes(chunk):
             return self.segments_BL
         if chunk not in self._segments:
-            at = mx.arange(self.length)
+            positions = mx.arange(self.length)
             if self.segments_BL is None:
-                self._segments[chunk] = ((self.first + at) // chunk)[None]
+                self._segments[chunk] = ((self.first + positions) // chunk)[None]
             else:
                 left, right = self.segments_BL[:, :-1], self.segments_BL[:, 1:]
-                begins = mx.where(mx.pad(left != right, [(0, 0), (1, 0)]), at, 0)
-                places = at - mx.cummax(begins, axis=1)
+                begins = mx.where(mx.pad(left != right, [(0, 0), (1, 0)]), positions, 0)
+                places = positions - mx.cummax(begins, axis=1)  # of each position in its own segment
                 self._segments[chunk] = mx.cumsum((places % chunk == 0).astype(mx.int32), axis=1)
         return self._segments[chunk]
 
     def cuts(self, chunk: int | None, rows: int) -> Sequence[Sequence[int]] | None:
-        """The same as boundaries, for `rows` rows; None where they are data."""
+        """The segments of `rows` rows as boundaries, cut by `chunk`; None where they are known as an array only."""
         whole = [(0, self.length)] * rows if self.segments_BL is None else self.boundaries
         if chunk is None or not self.passes(chunk) or whole is None:
             return whole
@@ -100,10 +110,10 @@ class PackedRow:
             if additive:
                 built = mx.where(self.mask(window, chunk, additive=False), 0.0, -mx.inf).astype(self.dtype)
             else:
-                at = mx.arange(self.length)
-                built = (at[:, None] >= at)[None]
+                positions = mx.arange(self.length)
+                built = (positions[:, None] >= positions)[None]
                 if window is not None:
-                    built = built & (at[:, None] - at < window)
+                    built = built & (positions[:, None] - positions < window)
                 segments = self.segments(chunk)
                 if segments is not None:
                     built = built & (segments[:, :, None] == segments[:, None])

@@ -4,6 +4,8 @@ It computes the sum of the squares of the lengths, not the square of the sum, an
 backend: Metal's fused kernels, which refuse masks under grad, stay in use. Each set of boundaries is its own graph.
 """
 
+# Shapes: B rows, H query heads, N key heads, L positions, D and E sizes of a head's keys and values.
+
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
@@ -69,7 +71,11 @@ def _together(
     scale: float,
     window: int | None,
 ) -> mx.array:
-    """The same, for the segments of all rows in runs; what is beyond KEPT or its window goes blockwise."""
+    """The same attention on a CPU: neighbouring short segments in one call; beyond KEPT or the window, blockwise.
+
+    An operation costs microseconds there however small it is, so the rows are laid end to end, [H, B * L, D], and cut
+    into runs of segments of up to KEPT positions together.
+    """
     B, H, L, _ = q_BHLD.shape
     runs = _runs([stop - start for row in boundaries for start, stop in pairwise(row)], min(window or KEPT, KEPT))
     ends = list(accumulate(map(sum, runs)))[:-1]

@@ -1,6 +1,6 @@
-"""DeepSeek 3.2 picks the keys of each query by an indexer, which stores [B, H, L, L]; here a few queries at a time.
+"""The indexer of DeepSeek 3.2, which picks the keys of each query, run a few queries at a time: O(L) memory, not L^2.
 
-What is picked is kept as numbers, [B, L, K], and attention goes blockwise over it. A row of up to K positions has all
+The picks are kept as numbers, [B, L, K], and attention goes blockwise over it. A row of up to K positions has all
 its keys picked, and is latent attention like any other.
 """
 

@@ -1,9 +1,9 @@
-"""Routing a model's attention calls to the way its packed cache asks for, for as long as a `with` lasts.
+"""Routes a model's attention calls to the way that its packed cache asks for, for as long as a `with` lasts.
 
 mlx-lm's models import `scaled_dot_product_attention` by name, so the name is replaced in the modules of this model's
 classes. Only calls with a mask that one of our caches made, or that it is to make, take another path: other models of
-the family notice nothing. So is `gated_delta_update`, whose calls from no state go chunk by chunk, but for those that
-have a kernel on Metal.
+the family notice nothing. `gated_delta_update` is replaced likewise: calls without an initial state go chunk by chunk,
+unless MLX has a kernel for them on Metal.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Which keys each block of queries can see, decided before anything is computed: a plan of tiles.
+"""Plans the tiles of blockwise attention: the keys that each block of queries can see, before anything is computed.
 
 Causality and the window bound what a query sees, so whole blocks of keys are left out of the graph. Segments are data:
 they mask inside a tile, and never change the plan, so that one compiled graph serves every packing of a row.

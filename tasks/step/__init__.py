@@ -1,4 +1,4 @@
-"""The training step: from a window of batches to updated masters, compiled or not, by one definition; and the loop.
+"""Training: the step, from a window of batches to updated masters, compiled or not, and the loop around it.
 
 Only the recipe is imported here, so that decoding a configuration stays light; take the rest from its file.
 """

@@ -1,4 +1,4 @@
-"""bad_batch.json: which examples a step that was not finite, or a spike, was made of, and where they stand."""
+"""Writes bad_batch.json: the examples of each step that was not finite or was a spike, with their files and lines."""
 
 import json
 from pathlib import Path
@@ -40,28 +40,28 @@ def write_bad_batch(
     loss: float,
     grad_norm: float,
 ) -> None:
-    """Adds a step to bad_batch.json under `out`, in place of what a run that was resumed said of it and later ones.
+    """Adds a step to bad_batch.json under `out`; entries of this and later steps, from before a resume, are replaced.
 
     Args:
         out: the run directory.
         rows: what is trained on.
-        examples: of the step.
+        examples: the examples that the step was made of, by number.
         why: what is wrong with it.
-        step: counted from 1.
-        restores: how often the run had gone back before it, so that a step may stand there more than once.
-        loss: of the step; a number that is not finite is written as text.
-        grad_norm: of the step.
+        step: its number, counted from 1.
+        restores: how often the run had gone back before it, so that a step may be listed more than once.
+        loss: the step's loss; a number that is not finite is written as text.
+        grad_norm: the norm of its gradient.
     """
     path, place = out / BAD_BATCH, (restores, step)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))["steps"]
-        earlier = [bad for bad in told if (bad["restores"], bad["step"]) < place]
+        listed = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        earlier = [bad for bad in listed if (bad["restores"], bad["step"]) < place]
     except (OSError, ValueError, KeyError, TypeError):
         earlier = []
-    found: list[dict[str, Any]] = [{"example": int(index), "tokens": int(rows.lengths[index])} for index in examples]
+    entries: list[dict[str, Any]] = [{"example": int(index), "tokens": int(rows.lengths[index])} for index in examples]
     if isinstance(rows, Located):
-        for entry in found:
+        for entry in entries:
             index = entry["example"]
             entry |= {"source": int(rows.sources[index]), "line": int(rows.lines[index])}
-    said = {"loss": str(loss), "grad_norm": str(grad_norm), "examples": found}
-    write_json(path, {"steps": [*earlier, {"step": step, "why": why, "restores": restores, **said}][-KEPT:]})
+    bad = {"step": step, "why": why, "restores": restores, "loss": str(loss), "grad_norm": str(grad_norm)}
+    write_json(path, {"steps": [*earlier, {**bad, "examples": entries}][-KEPT:]})

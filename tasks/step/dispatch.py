@@ -16,10 +16,10 @@ class InFlight(NamedTuple):
     """A step that the device may still be computing.
 
     Attributes:
-        step: counted from 1.
+        step: its number, counted from 1.
         rate: its learning rate.
         window: its batches.
-        done: what it gives.
+        done: its results, which may still be pending.
     """
 
     step: int

@@ -1,9 +1,11 @@
-"""The loss of a batch, computed where it counts: attention inside each example, the head at supervised positions.
+"""Computes the loss of a batch where it counts: attention inside each example, the head at supervised positions.
 
-What is computed and how is decided once, at the start: with a head that was found and proven (`find_head`), hidden
-states are gathered at the positions that the loss counts, and go through the head chunk by chunk; without one, all
-logits are computed. Rows that hold several examples get an attention that keeps to each.
+With a head that was found and proven at the start (`find_head`), hidden states are gathered at the positions that the
+loss counts, and go through the head chunk by chunk; without one, all logits are computed. Rows of several examples get
+an attention that keeps the examples apart.
 """
+
+# Shapes: B rows, T positions, D hidden size, V vocabulary, N positions whose hidden states go through the head.
 
 import logging
 import math
@@ -28,25 +30,25 @@ from tasks.model.head import Head, find_head, vocabulary
 from tasks.model.unpacked import unpacked_products
 
 SAMPLE = 256
-"""Rows that are looked at for how much of them is supervised."""
+"""Examples from which `usual_share` estimates how much of a row is supervised."""
 
 log = logging.getLogger(__name__)
 Arrays = dict[str, Any]
-"""A batch as MLX arrays, by name; which names there are says how its loss is computed. `boundaries` is a tuple."""
+"""A batch as MLX arrays by name; the names present decide how its loss is computed. `boundaries` is a tuple of ints."""
 
 
 class Forward:
-    """From a batch to its loss.
+    """Computes the loss of a batch, as sum and count.
 
     Args:
         model: ids [B, T] -> logits [B, T, V], causal.
-        loss: what is summed; it says whether it counts supervised targets or every real one.
+        loss: what is summed; its `supervised_only` decides between supervised targets and every real one.
         head: the model's two parts, or None for full logits.
         chunk: the most positions whose logits are alive at a time.
         split: run attention example by example in packed rows: the least work, but each set of boundaries is a graph
             of its own, so it is for steps that are not compiled.
-        usual: the share of a batch's positions that are made room for at the head where no more count, and else all,
-            so that a compiled step has two graphs a shape; None makes room for those that count. See `usual_share`.
+        usual: N is padded to this share of B * T, or to all of B * T where more positions count, so that a compiled
+            step has two graphs a shape; None pads nothing. See `usual_share`.
         alone: whether rows of one example may go blockwise; None asks the model, which reads its weights.
 
     Example:
@@ -85,7 +87,7 @@ class Forward:
             )
 
     def arrays(self, batch: Batch) -> Arrays:
-        """The batch as arrays; positions that count are named by their place, filled up to `usual`."""
+        """The batch as arrays; the N positions that count by their flat index b * T + t, padded as `usual` says."""
         weights_BT = batch.weights_BT if self.loss.supervised_only else batch.real_BT
         arrays: Arrays = {"inputs": mx.array(batch.inputs_BT)}
         if batch.packed:
@@ -94,6 +96,8 @@ class Forward:
                 arrays["boundaries"] = tuple(_boundaries(row) for row in batch.segments_BT)
         if self.head is None:
             return {**arrays, "targets": mx.array(batch.targets_BT), "weights": mx.array(weights_BT)}
+        # Counted here, in NumPy: the number of counted positions is a shape, and no shape may depend on an array's
+        # content inside a graph. The padding repeats position 0 under weight 0, so it adds neither loss nor gradient.
         counted = np.flatnonzero(weights_BT)
         index_N = np.zeros(_filled(len(counted), weights_BT.size, self._usual), np.int32)
         index_N[: len(counted)] = counted
@@ -106,9 +110,11 @@ class Forward:
         """The loss over the batch, as sum and count; to be called inside `training_kernels(model)`.
 
         Args:
-            arrays: what `arrays` gave.
+            arrays: the result of `arrays`.
             backward: whether a gradient will be taken; without one the head does half the work.
         """
+        # The cache is made inside the graph: a compiled step then takes the segments as an input, like the ids, and
+        # one graph serves every packing of a shape. It stores nothing; it only answers the layers' call for a mask.
         cache = self._cache(arrays["inputs"], arrays.get("segments"), arrays.get("boundaries"))
         if self.head is None:
             return self.loss(self.model(arrays["inputs"], cache=cache), arrays["targets"], arrays["weights"])
@@ -156,7 +162,7 @@ def training_kernels(model: nn.Module) -> Iterator[None]:
 
 
 def choose_forward(model: nn.Module, loss: Loss, *, chunk: int | None, usual: float | None) -> Forward:
-    """How losses of a model are computed: where they count, if it has a frozen head that can be taken apart.
+    """Makes the Forward of a model: with its head apart if it has a frozen one that can be, else with full logits.
 
     Args:
         model: ids -> logits.
@@ -186,7 +192,7 @@ def compute_dtype(model: nn.Module) -> mx.Dtype:
 
 
 def _boundaries(segments_T: np.ndarray) -> tuple[int, ...]:
-    """Where the segments of a row start, and its end.
+    """The positions where the segments of a row start, and the row's length.
 
     Example:
         >>> _boundaries(np.array([1, 1, 2, 0, 0]))
@@ -215,7 +221,7 @@ def usual_share(rows: Rows, loss: Loss) -> float:
 
 
 def _filled(count: int, positions: int, usual: float | None) -> int:
-    """Room for `count` positions of a batch: see `Forward`."""
+    """N for a batch with `count` counted positions: see `usual` of `Forward`."""
     if usual is None:
         return max(1, count)
     most = max(1, round(usual * positions))

@@ -1,4 +1,4 @@
-"""The training loop: from the newest checkpoint or the start to the end, its state saved, stopped well by a signal.
+"""The training loop: from the newest checkpoint, or the start, to the last step; a signal stops it at a checkpoint.
 
 A step is dispatched to the device, and while it computes, the loss of the one before is read and the next batch made.
 Everything random is a function of the seed and the step, and the place in the data is a count of batches, so a
@@ -37,12 +37,12 @@ class Training:
         model: the frozen base with the adapter at step 0; `run` leaves the trained parameters in it.
         rows: what is trained on.
         valid: what is validated on; None validates nothing.
-        recipe: how.
-        out: the run directory; `checkpoints/` in it is gone on with.
-        origin: by what the training is of, such as its rows, a digest: a checkpoint of another is refused.
+        recipe: the settings of the training.
+        out: the run directory; training resumes from the newest checkpoint in its `checkpoints/`.
+        origin: digests of what the training starts from, by name, such as `data`: a checkpoint with others is refused.
 
     Attributes:
-        first: the step that it goes on from; 0 for a fresh start.
+        first: the step that it resumes from; 0 for a fresh start.
 
     Raises:
         ConfigError: the recipe goes by the validation loss, and there are no validation rows.
@@ -79,7 +79,7 @@ class Training:
 
     @property
     def counters(self) -> Counters:
-        """What went on over the steps so far."""
+        """The sums and records over the steps so far."""
         return self._state.counters
 
     @property

@@ -1,4 +1,4 @@
-"""How to train: everything that shapes the result, apart from the base and the rows; one record from end to end."""
+"""The recipe of a training: everything that shapes its result apart from the base and the rows, as one record."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ class Recipe(Record):
         optim: the optimizer and its schedule.
         memory: limits, gradient checkpointing, how many logits at a time.
         train: accumulation, validation, checkpoints.
-        seed: of the order of the rows and of dropout.
+        seed: seeds the order of the rows and dropout.
         steps: optimizer steps of the whole run; 0 until the plan has counted them.
     """
 
@@ -48,12 +48,17 @@ class Recipe(Record):
             )
 
     def ended(self, step: int, since_best: int) -> Literal["steps", "patience"] | None:
-        """Why no step follows this one, so many validations after the best; None where one does."""
+        """Why training ends after this step; None where it goes on.
+
+        Args:
+            step: steps done.
+            since_best: validations since the one of the lowest loss.
+        """
         if step == self.steps:
             return "steps"
         patience = self.train.patience
         return "patience" if patience is not None and since_best >= patience else None
 
     def due(self, step: int, every: int | None) -> bool:
-        """Whether something that is done every so many steps is done after this one; the last step always counts."""
+        """Whether what is done `every` so many steps is due after this one; it always is after the last step."""
         return step == self.steps or (every is not None and step % every == 0)

@@ -1,4 +1,4 @@
-"""Loss scaling: float16's small numbers are rounded to nothing, so that the backward runs on a multiple of the loss.
+"""Loss scaling: float16 rounds small gradients to zero, so the backward pass runs on a multiple of the loss.
 
 The factor is part of the optimizer's state, and so of a checkpoint. It is halved by a step whose gradient overflows,
 which updates nothing, and doubled after many that do not (Micikevicius et al. 2018, arXiv:1710.03740). Losses here
@@ -8,7 +8,7 @@ are sums over a batch and not means, which is why it begins low and may go below
 import mlx.core as mx
 
 NAME = "loss_scale"
-"""What the optimizer's state knows it as."""
+"""Its key in the optimizer's state."""
 START, LEAST, MOST = 2.0**8, 2.0**-14, 2.0**16
 GROW_AFTER = 200
 """Steps in a row without an overflow before the factor is doubled."""
@@ -25,7 +25,7 @@ def after(scaling: Scaling, sound: mx.array) -> Scaling:
     """The scaling for the next step.
 
     Args:
-        scaling: of this one.
+        scaling: that of this step.
         sound: whether its loss and gradient are finite, a bool.
 
     Example:

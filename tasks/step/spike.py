@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 FEWEST = 16
-"""Losses below which nobody knows what is usual."""
+"""Losses that must be known before any step can be a spike."""
 NORMAL = 1.4826
 """The standard deviation of a normal distribution by its median absolute deviation."""
 FLOOR = 0.01

@@ -20,13 +20,13 @@ OPTIMIZER = "optimizer."
 
 @dataclass
 class State:
-    """Where a training is.
+    """The state of a training between two steps.
 
     Attributes:
         step: steps dispatched to the device so far.
         masters: the adapter's parameters, float32.
         optimizer: the optimizer's state.
-        counters: what goes on over the steps that were read.
+        counters: the sums and records over the steps whose loss was read.
     """
 
     step: int
@@ -39,11 +39,11 @@ class States:
     """The states of one run: where it starts, those on disk, the best of them.
 
     Args:
-        model: with the adapter at step 0; what is taken up is left in it.
-        update: the step whose optimizer goes on.
-        recipe: how long the run is, and which states stay.
-        out: the run directory; they are in `checkpoints/` there.
-        origin: by what the run is of, a digest; a checkpoint of something else is refused.
+        model: the base with the adapter at step 0; a state that is restored is left in it.
+        update: the step, whose optimizer is restored.
+        recipe: how long the run is, and which states are kept.
+        out: the run directory; states are kept in its `checkpoints/`.
+        origin: digests of what the run starts from, by name; a checkpoint with others is refused.
     """
 
     def __init__(self, model: nn.Module, update: Update, recipe: Recipe, out: Path, origin: dict[str, str]):
@@ -58,16 +58,16 @@ class States:
             RunError: the newest is of another dataset, tokenizer, base, adapter, optimizer or Graftline, or of a step
                 beyond the last.
         """
-        if (found := newest_checkpoint(self._folder)) is None:
+        if (checkpoint := newest_checkpoint(self._folder)) is None:
             masters: Any = self._model.trainable_parameters()
             return State(0, masters, self._update.start(masters), Counters())
-        if found.step > self._recipe.steps:
+        if checkpoint.step > self._recipe.steps:
             raise RunError(
-                f"{self._out}: the newest checkpoint is of step {found.step}, the run has {self._recipe.steps}; "
+                f"{self._out}: the newest checkpoint is of step {checkpoint.step}, the run has {self._recipe.steps}; "
                 "give at least as many train.steps, or another run_dir"
             )
-        log.info("going on from step %d of %d", found.step, self._recipe.steps)
-        return self._state(found)
+        log.info("going on from step %d of %d", checkpoint.step, self._recipe.steps)
+        return self._state(checkpoint)
 
     def before(self) -> State:
         """The newest state that was due to be saved, or else the start's; not one that only a signal asked for.
@@ -75,9 +75,9 @@ class States:
         Raises:
             RunError: none is whole.
         """
-        if (found := newest_checkpoint(self._folder, scheduled=True)) is None:
-            raise RunError(f"{self._folder} holds no whole checkpoint to go back to; begin again with resume=never")
-        return self._state(found)
+        if (checkpoint := newest_checkpoint(self._folder, scheduled=True)) is None:
+            raise RunError(f"{self._folder} has no whole checkpoint to go back to; begin again with resume=never")
+        return self._state(checkpoint)
 
     def take_best(self, best: int | None) -> int:
         """Puts the adapter of the lowest validation loss into the model; gives its step, which should be `best`.
@@ -85,47 +85,48 @@ class States:
         Raises:
             RunError: no state that was validated is whole.
         """
-        if (found := best_checkpoint(self._folder)) is None:
-            raise RunError(f"{self._folder} holds no whole checkpoint of a validation; train.final=last needs none")
-        if found.step != best:
-            log.warning("the checkpoint of step %s, the best, is lost; step %d is the best left", best, found.step)
-        self._put(found)
-        return found.step
+        if (checkpoint := best_checkpoint(self._folder)) is None:
+            raise RunError(f"{self._folder} has no whole checkpoint of a validation; train.final=last needs none")
+        if checkpoint.step != best:
+            log.warning("the checkpoint of step %s, the best, is lost; step %d is the best left", best, checkpoint.step)
+        self._put(checkpoint)
+        return checkpoint.step
 
     def save(self, state: State, valid_loss: float | None, *, scheduled: bool) -> None:
-        """Puts a state down, with the validation loss of its very step if there is one."""
+        """Saves a state, with the validation loss of that very step if there is one."""
         optimizer = {f"{OPTIMIZER}{name}": array for name, array in named(state.optimizer).items()}
         arrays, train = {**named(state.masters), **optimizer}, self._recipe.train
-        found = Checkpoint(state.step, arrays, vars(state.counters), valid_loss, self._origin, scheduled)
-        save_checkpoint(self._folder, found, keep=train.keep, best=train.keeps_best, every=train.keep_every)
+        checkpoint = Checkpoint(state.step, arrays, vars(state.counters), valid_loss, self._origin, scheduled)
+        save_checkpoint(self._folder, checkpoint, keep=train.keep, best=train.keeps_best, every=train.keep_every)
 
-    def _state(self, found: Checkpoint) -> State:
-        other = [name for name, digest in found.origin.items() if self._origin.get(name, digest) != digest]
-        unknown = sorted({*found.counters} - {*vars(Counters())})
+    def _state(self, checkpoint: Checkpoint) -> State:
+        other = [name for name, digest in checkpoint.origin.items() if self._origin.get(name, digest) != digest]
+        unknown = sorted({*checkpoint.counters} - {*vars(Counters())})
         if other or unknown:
             what = f"in its {' and its '.join(other)}" if other else f"by counting {', '.join(unknown)}"
             raise RunError(
-                f"{self._out}: the checkpoint of step {found.step} differs from this run {what}; give another run_dir, "
-                "or resume=never"
+                f"{self._out}: the checkpoint of step {checkpoint.step} differs from this run {what}; give another "
+                "run_dir, or resume=never"
             )
-        arrays = {name.removeprefix(OPTIMIZER): a for name, a in found.arrays.items() if name.startswith(OPTIMIZER)}
-        masters = self._put(found)
-        return State(found.step, masters, self._update.restore(masters, arrays), Counters(**found.counters))
+        saved = checkpoint.arrays.items()
+        arrays = {name.removeprefix(OPTIMIZER): array for name, array in saved if name.startswith(OPTIMIZER)}
+        masters = self._put(checkpoint)
+        return State(checkpoint.step, masters, self._update.restore(masters, arrays), Counters(**checkpoint.counters))
 
-    def _put(self, found: Checkpoint) -> Any:
+    def _put(self, checkpoint: Checkpoint) -> Any:
         """Puts a checkpoint's masters into the model; gives them in the model's own order, as a fresh start has them.
 
         The order matters: the norm of the gradients is a sum over them, and another order rounds otherwise.
         """
-        masters = {name: array for name, array in found.arrays.items() if not name.startswith(OPTIMIZER)}
+        masters = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(OPTIMIZER)}
         model: Any = self._model.trainable_parameters()
         shapes = [{name: list(array.shape) for name, array in arrays.items()} for arrays in (masters, named(model))]
         if other := sorted(name for name in {*masters, *shapes[1]} if shapes[0].get(name) != shapes[1].get(name)):
-            there, here = (shape.get(other[0], "absent") for shape in shapes)
+            saved, wanted = (shape.get(other[0], "absent") for shape in shapes)
             raise RunError(
-                f"{self._out}: the checkpoint of step {found.step} does not fit the adapter: {other[0]} is {there} "
-                f"there and {here} here, {len(other)} tensors differ; go on with the model and the lora settings of "
-                "that run, or give another run_dir, or resume=never"
+                f"{self._out}: the checkpoint of step {checkpoint.step} does not fit the adapter: {other[0]} is "
+                f"{saved} there and {wanted} here, {len(other)} tensors differ; go on with the model and the lora "
+                "settings of that run, or give another run_dir, or resume=never"
             )
         self._model.load_weights(list(masters.items()), strict=False)
         return self._model.trainable_parameters()

@@ -1,8 +1,12 @@
-"""One optimizer step over a window of batches, as one function: sums, one division, clip, update; eager or compiled.
+"""The optimizer step over a window of batches, one function of arrays: sums, one division, clip, update.
 
 Compiled, the whole step is one graph a shape. A step whose loss or gradient is not finite leaves masters and state
 as they were, inside the graph, so that the trainer can read the loss late and lose nothing.
 """
+
+# Shapes: a *window* is the batches of one step (train.accumulate of them). The masters, hundreds of small float32
+# matrices, are worked on as one *vector* [P]: scale, cast, clip and Adam are then a few operations instead of a few
+# hundred, whose launches would cost more than their arithmetic. The model sees the tree again, cast to its dtype.
 
 from typing import Any, NamedTuple
 
@@ -21,18 +25,18 @@ from tasks.step import scaling
 from tasks.step.forward import Arrays, Forward, training_kernels
 
 NAME = "adapter"
-"""What the optimizer knows the one vector of all masters as."""
+"""The optimizer's name for the one vector of all masters."""
 
 
 class Updated(NamedTuple):
-    """What a step gives, not yet computed: `mx.eval` or `mx.async_eval` it.
+    """The results of a step, not yet computed: `mx.eval` or `mx.async_eval` them.
 
     Attributes:
         masters: the adapter's parameters after the step.
-        state: the optimizer's.
-        loss: over the window.
-        norm: of the gradient before clipping; 0 where a float16 step overflowed, which updates nothing and lowers
-            the loss's scale.
+        state: the optimizer's state after it.
+        loss: the loss over the window, as sum and count.
+        norm: the norm of the gradient before clipping; 0 where a float16 step overflowed, which updates nothing and
+            lowers the loss's scale.
     """
 
     masters: Any
@@ -69,26 +73,26 @@ class Update:
         return {**self._optimizer.state, **({scaling.NAME: scaling.start()} if self._scaled else {})}
 
     def restore(self, masters: Any, arrays: dict[str, mx.array]) -> Any:
-        """The optimizer's state that a checkpoint holds, by the names that `named` gave.
+        """The optimizer's state out of a checkpoint's arrays, by the names that `named` gave.
 
         Raises:
-            RunError: it is of other settings.
+            RunError: the state was saved under other settings.
         """
-        own: Any = {name: array for name, array in arrays.items() if name.startswith(scaling.NAME) and self._scaled}
-        load_state(self._optimizer, {n: a for n, a in arrays.items() if n not in own}, {NAME: _joined(masters)})
-        return {**self._optimizer.state, **tree_unflatten(list(own.items()))} if own else self._optimizer.state
+        scale: Any = {name: array for name, array in arrays.items() if name.startswith(scaling.NAME) and self._scaled}
+        load_state(self._optimizer, {n: a for n, a in arrays.items() if n not in scale}, {NAME: _joined(masters)})
+        return {**self._optimizer.state, **tree_unflatten(list(scale.items()))} if scale else self._optimizer.state
 
     def __call__(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: float) -> Updated:
         """The step over a window of batches: the gradient of their summed loss, divided once by its count.
 
         Args:
             masters: the adapter's parameters, float32.
-            state: the optimizer's.
+            state: the optimizer's state.
             window: the batches, as `Forward.arrays` gives them.
-            key: of this step's dropout.
+            key: the random key of this step's dropout.
             rate: this step's learning rate.
         """
-        if masters is not self._held[0]:  # what the last step gave is there as one vector already
+        if masters is not self._held[0]:  # the last step's result is kept as one vector already
             self._held = masters, _joined(masters)
         vector, state, loss, norm = self._step(self._held[1], state, window, key, mx.array(rate))
         updated = _cut(vector, masters)
@@ -98,7 +102,8 @@ class Update:
     def _run(
         self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
     ) -> tuple[Any, ...]:
-        """The graph. What it asks of the model is set here, where a compiled step comes only to be traced."""
+        """Builds the graph of a step. Compiled, this runs once a shape, to be traced: whatever it sets on the model
+        (training mode, kernels, the strength taken out) must be set here, and is undone before it returns."""
         model = self._forward.model
         model.train()
         try:
@@ -119,13 +124,14 @@ class Update:
         factor = None if scale is None else scale["factor"]
         part: Part | None = None
         with checkpoint_blocks(self._recomputed):
-            for arrays, own in zip(window, mx.random.split(key, len(window)), strict=True):
-                # One batch after the other: side by side they would hold the activations of all.
-                held = vector if part is None else mx.depends([vector], [part.grads])[0]
-                step = Part(*value_and_grad(self._total(arrays, scales, own, factor))(held))
+            for arrays, dropout_key in zip(window, mx.random.split(key, len(window)), strict=True):
+                # One batch after the other: the graph alone would let MLX run them side by side, with the activations
+                # of all alive. So each batch reads the masters through a dependency on the gradients before it.
+                after = vector if part is None else mx.depends([vector], [part.grads])[0]
+                step = Part(*value_and_grad(self._total(arrays, scales, dropout_key, factor))(after))
                 part = step if part is None else add(part, step)
         assert part is not None, "a step needs a batch"
-        loss, grads = divide(part, vector)
+        loss, grads = divide(part, vector)  # the one division: by the count of the whole window
         if factor is not None:
             loss, grads = LossSum(loss.total / factor, loss.count), grads / factor
         grads, norm = clip(grads, self._optim.clip_norm)
@@ -133,6 +139,7 @@ class Update:
         updated = self._optimizer.apply_gradients({NAME: grads}, {NAME: vector})[NAME]
         sound = mx.isfinite(loss.total) & mx.isfinite(norm)
 
+        # A choice inside the graph, not an `if`: reading `sound` would make the host wait for the device every step.
         def keep(new: mx.array, old: mx.array) -> mx.array:
             return mx.where(sound, new, old)
 

@@ -1,4 +1,4 @@
-"""What follows a step whose loss is not finite, which is policy (train.on_bad), or a spike, which is only said."""
+"""Decides what follows a step that is not finite (train.on_bad); reports loss spikes."""
 
 import logging
 import math
@@ -14,15 +14,15 @@ from tasks.step.spike import spike_limit
 
 log = logging.getLogger(__name__)
 SKIPPED_IN_A_ROW = 10
-"""Steps in a row that are skipped before a run that is told to skip stops all the same: nothing is learned then."""
+"""Steps in a row that train.on_bad=skip skips before the run stops all the same: nothing is learned then."""
 RESTORES = 5
-"""How often a run that is told to restore goes back before it stops all the same: the rate is not what is wrong."""
+"""How often train.on_bad=restore goes back before the run stops all the same: the rate is not what is wrong then."""
 
 Verdict = Literal["sound", "spike", "skip", "restore"]
 
 
 class Watch:
-    """Judges each step, names what a bad one was made of, and says what follows.
+    """Judges each step, writes down the examples of a bad one, and decides what follows.
 
     Args:
         out: the run directory, for bad_batch.json.
@@ -34,14 +34,14 @@ class Watch:
         self._out, self._rows, self._train = out, rows, train
 
     def step(self, step: int, loss: float, norm: float, window: list[Batch], counters: Counters) -> Verdict:
-        """What follows a step.
+        """Judges a step.
 
         Args:
-            step: counted from 1.
-            loss: of the step.
-            norm: of its gradient.
-            window: what it was made of.
-            counters: of the steps before.
+            step: its number, counted from 1.
+            loss: its loss.
+            norm: the norm of its gradient.
+            window: its batches.
+            counters: the sums over the steps before it.
 
         Raises:
             RunError: it is not finite, and the policy is to stop, or has been tried often enough.
@@ -55,37 +55,37 @@ class Watch:
         write_bad_batch(
             self._out, self._rows, examples, why=why, step=step, restores=counters.restores, loss=loss, grad_norm=norm
         )
-        said = f"step {step}: the loss is {loss}, the gradient norm {norm}, on training examples {examples[:16]}"
+        message = f"step {step}: the loss is {loss}, the gradient norm {norm}, on training examples {examples[:16]}"
         if sound:
-            log.warning("%s: a spike, beyond %.4g (bad_batch.json names their lines)", said, limit)
+            log.warning("%s: a spike, beyond %.4g (bad_batch.json names their lines)", message, limit)
             return "spike"
         if self._train.on_bad == "restore":
-            return self._restore(said, counters)
+            return self._restore(message, counters)
         if self._train.on_bad == "stop":
             raise RunError(
-                f"{said}; nothing was updated. Lower optim.lr, or look at those rows ({self._out / BAD_BATCH} names "
+                f"{message}; nothing was updated. Lower optim.lr, or look at those rows ({self._out / BAD_BATCH} names "
                 "their lines), or go on all the same with train.on_bad=skip or restore"
             )
         if counters.skipped_in_a_row + 1 >= SKIPPED_IN_A_ROW:
-            raise RunError(f"{said}, as on the {SKIPPED_IN_A_ROW - 1} steps before; lower optim.lr")
-        log.warning("%s; skipped, nothing was updated", said)
+            raise RunError(f"{message}, as on the {SKIPPED_IN_A_ROW - 1} steps before; lower optim.lr")
+        log.warning("%s; skipped, nothing was updated", message)
         return "skip"
 
     def validation(self, step: int, loss: float, counters: Counters) -> Verdict:
-        """What follows a validation; one that is not finite is never skipped, as the update has landed.
+        """Judges a validation; one that is not finite is never skipped, as the update has landed.
 
         Raises:
             RunError: it is not finite, and the policy is not to restore, or that has been tried often enough.
         """
         if math.isfinite(loss):
             return "sound"
-        said = f"step {step}: the validation loss is {loss} after this step's update"
+        message = f"step {step}: the validation loss is {loss} after this step's update"
         if self._train.on_bad == "restore":
-            return self._restore(said, counters)
-        raise RunError(f"{said}; lower optim.lr")
+            return self._restore(message, counters)
+        raise RunError(f"{message}; lower optim.lr")
 
-    def _restore(self, said: str, counters: Counters) -> Verdict:
+    def _restore(self, message: str, counters: Counters) -> Verdict:
         if counters.restores >= RESTORES:
-            raise RunError(f"{said}, though the run has gone back {RESTORES} times, to lower and lower rates")
-        log.warning("%s; going back", said)
+            raise RunError(f"{message}, though the run has gone back {RESTORES} times, to lower and lower rates")
+        log.warning("%s; going back", message)
         return "restore"
