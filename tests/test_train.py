@@ -213,7 +213,7 @@ def test_a_poisoned_base_stops_before_anything_is_updated(token_cache, tmp_path)
     weights["model.layers.1.mlp.up_proj.weight"][0, 0] = float("nan")
     mx.save_safetensors(str(folder / "model.safetensors"), weights)
     run = tmp_path / "run"
-    with pytest.raises(ModelError, match=r"model\.layers\.1\.mlp\.up_proj\.weight holds NaN or an infinite number"):
+    with pytest.raises(ModelError, match=r"model\.layers\.1\.mlp\.up_proj\.weight contains NaN or an infinite number"):
         train_in(run, token_cache, Model(path=str(folder)), recipe(train=Train(save_every=1)))
     assert newest_checkpoint(run / "checkpoints") is None
     assert steps(run) == []

@@ -10,7 +10,7 @@ Way = Literal["mask", "blockwise", "split", "causal"]
 
 LONG = {"cpu": 128, "cuda": 1024, "metal": 1024}
 """Positions from which on [H, L, L] is not to be stored. On a CPU blockwise is the faster one from there on
-(tests/bench/attention_memory.py)."""
+(tests/bench/ablation.py with `blockwise` for time, attention_memory.py for memory)."""
 
 METAL_HEADS = frozenset((size, size) for size in (64, 72, 80, 96, 128, 192, 256)) | {(96, 64)}
 """Sizes of a head's keys and values for which Metal's fused attention has a backward."""

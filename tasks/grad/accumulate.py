@@ -14,14 +14,14 @@ from tasks.loss import LossSum
 
 
 class Part(NamedTuple):
-    """What one micro-batch gives: its loss, and the gradients of the loss's *total*, a tree of arrays."""
+    """The result of one micro-batch: its loss, and the gradients of the loss's *total*, a tree of arrays."""
 
     loss: LossSum
     grads: Any
 
 
 def add(left: Part, right: Part) -> Part:
-    """Both together. Sums are float32 at least, so that bfloat16 gradients do not lose the small parts."""
+    """Adds two parts. Sums are float32 at least, so that bfloat16 gradients do not lose the small parts."""
 
     def plus(a: mx.array, b: mx.array) -> mx.array:
         return _wide(a) + _wide(b)
@@ -68,7 +68,7 @@ def accumulate(parts: Iterable[tuple[Any, Any]]) -> Part:
 
 
 def divide(part: Part, like: Any = None) -> Part:
-    """The same loss with its gradients divided by the count; zero where the count is 0.
+    """Divides the gradients by the count of the loss; zero where the count is 0.
 
     Args:
         like: a tree of arrays whose dtypes the gradients take; None keeps their own.

@@ -16,7 +16,7 @@ from tasks.grad.tree import is_array, is_differentiable, join, split
 
 
 def checkpoint(fn: Callable[..., Any], constants: Collection[int | str] = ()) -> Callable[..., Any]:
-    """The same function, that stores only its inputs for the backward pass and recomputes the rest there.
+    """Returns `fn` in a form that stores only its inputs for the backward pass and recomputes the rest there.
 
     Gradients flow to every floating-point array that is passed as an argument, positional or by keyword, in lists,
     tuples and dicts too. Everything else that is passed is a constant: integers, masks of bools, PRNG keys (so that
@@ -27,7 +27,7 @@ def checkpoint(fn: Callable[..., Any], constants: Collection[int | str] = ()) ->
 
     Args:
         fn: returns an array, or a tree of arrays and other values.
-        constants: positions and keywords of arguments without a gradient, though they hold floating-point arrays.
+        constants: positions and keywords of arguments without a gradient, though they contain floating-point arrays.
             Name an additive attention mask here: fused attention on a GPU refuses to differentiate one, and
             asking for all gradients asks for its too.
 

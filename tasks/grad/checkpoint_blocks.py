@@ -25,9 +25,9 @@ def checkpoint_blocks(blocks: Iterable[nn.Module], every: int = 1) -> Iterator[N
     arguments with `mask` in their name, which are constants: fused attention refuses to differentiate one.
 
     A block runs twice for each backward pass. Layers that draw random numbers must take them from an explicit key,
-    held in an attribute such as `_key`, not from MLX's global state: then both runs draw the same ones. A cache
-    passed to a block is updated twice; what one whose `shared` is true holds (`keys`, `values`) goes in and out of the
-    block with its gradient, as later blocks read it (gemma3n).
+    kept in an attribute such as `_key`, not from MLX's global state: then both runs draw the same ones. A cache
+    passed to a block is updated twice; the `keys` and `values` of one whose `shared` is true go in and out of the
+    block with their gradients, as later blocks read them (gemma3n).
 
     Args:
         blocks: e.g. `model.layers`. One that is checkpointed already does not recompute twice.
@@ -62,7 +62,7 @@ def is_checkpointed(block: nn.Module) -> bool:
 
 @cache
 def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
-    """The subclass of `cls` whose call is checkpointed; one per class, so that `type(a) is type(b)` still holds."""
+    """The subclass of `cls` whose call is checkpointed; one per class, so that `type(a) is type(b)` stays true."""
     forward: Any = cls.__call__
     names = list(inspect.signature(forward).parameters)  # 0 is self, where `run` below has the parameters and stores
     masks = {key for i, name in enumerate(names) if "mask" in name for key in (i + 1, name)}
@@ -89,7 +89,7 @@ def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
 
 
 def _stores(caches: list[Any]) -> list[tuple[Any, Any]]:
-    """What caches hold, which blocks that share one hand on to each other."""
+    """The keys and values of the caches, which blocks that share one hand on to each other."""
     return [(one.keys, one.values) for one in caches]
 
 

@@ -1,4 +1,4 @@
-"""Is a gradient right? Reverse mode is held against something that was computed another way.
+"""Checks a gradient: reverse mode is compared with forward mode, or with differences of the function's values.
 
 For random v and u the numbers <J v, u> and <v, J^T u> must agree: the left from forward mode or from differences of
 the function's values, the right from reverse mode. It costs a few evaluations however many parameters there are.
@@ -46,7 +46,7 @@ def adjoint_gap(fn: Callable[..., Any], primals: Sequence[mx.array], key: mx.arr
 
 
 def difference_gap(fn: Callable[..., Any], primals: Sequence[mx.array], key: mx.array, *, probes: int = 3) -> Gap:
-    """The same with differences of the function's values on the left: it trusts no derivative rule of MLX at all.
+    """As `adjoint_gap`, with differences of the function's values on the left: it trusts no derivative rule of MLX.
 
     Example:
         >>> difference_gap(mx.sin, [mx.array([1.0, 2.0])], mx.random.key(0)).gap < 1e-3

@@ -1,4 +1,4 @@
-"""Which modules of a model are computed again in the backward pass, from the word or number a person gives."""
+"""Selects the modules that are recomputed in the backward pass, from a value of `memory.checkpoint`."""
 
 from collections.abc import Sequence
 
@@ -38,20 +38,20 @@ def recomputed(model: nn.Module, checkpoint: Checkpoint) -> list[nn.Module]:
     """
     if checkpoint == "none":
         return []
-    _, found = blocks(model)
+    _, all_blocks = blocks(model)
     match checkpoint:
         case "all":
-            return found
+            return all_blocks
         case "attention":
-            parts = [_parts(block, ATTENTION) for block in found]
+            parts = [_parts(block, ATTENTION) for block in all_blocks]
         case "mlp":
-            parts = [_parts(block, MLP) for block in found]
+            parts = [_parts(block, MLP) for block in all_blocks]
         case int():
-            return found[::checkpoint]
+            return all_blocks[::checkpoint]
     if not all(parts):
         raise ConfigError(
-            f"memory.checkpoint={checkpoint}: {parts.count([])} of {len(found)} blocks of {model_type(model)} have no "
-            f"{checkpoint} of a known name; choose from none, all, or a number k for every k-th block"
+            f"memory.checkpoint={checkpoint}: {parts.count([])} of {len(all_blocks)} blocks of {model_type(model)} "
+            f"have no {checkpoint} of a known name; choose from none, all, or a number k for every k-th block"
         )
     return [module for group in parts for module in group]
 

@@ -1,6 +1,6 @@
-"""Taking the arrays out of a tree of arguments, and putting others in their place.
+"""Takes the arrays out of a tree of arguments, and puts others in their place.
 
-MLX's transformations want trees that hold nothing but arrays; real calls also pass None, flags, caches and modules.
+MLX's transformations want trees of nothing but arrays; real calls also pass None, flags, caches and modules.
 Lists, tuples, named tuples and dicts are looked into. Anything else is a leaf, an `nn.Module` too, though it is a
 dict: rebuilding it would make it a plain one.
 """
@@ -58,7 +58,7 @@ def join(skeleton: Any, arrays: list[mx.array]) -> Any:
 
 
 def map_leaves(fn: Callable[[Any], Any], tree: Any) -> Any:
-    """The same tree with `fn` applied to each leaf, in order."""
+    """Applies `fn` to each leaf of a tree, in order."""
     if type(tree) is list:
         return [map_leaves(fn, item) for item in tree]
     if type(tree) is dict:

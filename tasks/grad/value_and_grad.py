@@ -1,4 +1,4 @@
-"""The value of a function and its gradient in one go: `mx.value_and_grad` with its mistakes named.
+"""The value of a function and its gradient at once: `mx.value_and_grad` with clear errors.
 
 MLX differentiates an integer argument to integers without a word, reports a wrong leaf without saying where, and
 returns the gradients of `argnums=[2, 0]` in the order 0, 2.
@@ -45,8 +45,8 @@ def value_and_grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> 
         if isinstance(argnums, int):
             return value, grads
         # MLX returns them in the order of the arguments, whatever order was asked for, and a single one bare.
-        found = dict(zip(sorted(numbers), [grads] if len(numbers) == 1 else grads, strict=True))
-        return value, tuple(found[number] for number in numbers)
+        by_number = dict(zip(sorted(numbers), [grads] if len(numbers) == 1 else grads, strict=True))
+        return value, tuple(by_number[number] for number in numbers)
 
     return call
 

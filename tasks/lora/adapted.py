@@ -1,4 +1,4 @@
-"""What every adapted layer has in common: the frozen projection inside it, and the names of what it trains."""
+"""The base class of adapted layers: a frozen projection inside, and the names of the parameters that are trained."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ class Adapted(nn.Module):
 
     Attributes:
         trained: names of the parameters that are trained, float32; everything else is frozen.
-        scaled: those of them that `scale` multiplies, so that it can be taken into them: see `attach.unscaled`.
+        scaled: those of `trained` that `scale` multiplies, so that they can take it in: see `attach.unscaled`.
         linear: the frozen projection.
         scale: the factor of the update.
     """
@@ -21,4 +21,4 @@ class Adapted(nn.Module):
 
     linear: nn.Module
     scale: float
-    _key: mx.array | None  # of this step's dropout; MLX counts no name with an underscore as a parameter
+    _key: mx.array | None  # this step's dropout key; MLX counts no name with an underscore as a parameter

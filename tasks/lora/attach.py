@@ -16,8 +16,8 @@ from tasks.patch import original, replaced
 def attach(model: nn.Module, rule: Rule, seed: int = 0) -> list[str]:
     """Wraps the projections that a rule targets; returns their full names, sorted.
 
-    The same seed draws the same numbers whatever the order of the targets. What the layers train are the model's only
-    trainable parameters afterwards.
+    The same seed draws the same numbers whatever the order of the targets. Afterwards the layers' trained parameters
+    are the model's only trainable ones.
 
     Raises:
         TargetError: a target that no projection answers to.
@@ -94,5 +94,5 @@ def unscaled(model: nn.Module) -> Iterator[dict[str, float]]:
 def draw_dropout(model: nn.Module, key: mx.array) -> None:
     """Hands each wrapped layer its own dropout key for the coming step; the same key gives the same masks."""
     layers = adapted_layers(model)
-    for layer, own in zip(layers.values(), mx.random.split(key, max(1, len(layers))), strict=False):
-        layer._key = own
+    for layer, layer_key in zip(layers.values(), mx.random.split(key, max(1, len(layers))), strict=False):
+        layer._key = layer_key

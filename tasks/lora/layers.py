@@ -2,9 +2,20 @@
 
 Parameter names and shapes are mlx-lm's, so that its loader reads our adapters. Two things differ from its layers.
 The masters are cast to the input's dtype inside the step, so that no float32 copy of an activation is kept. And
-dropout draws from a key that is handed in (`key`, held as `_key`, which MLX does not count as a parameter), so that
+dropout draws from a key that is handed in (kept as `_key`, which MLX does not count as a parameter), so that
 a gradient-checkpointed block draws the same mask when it is recomputed.
 """
+
+# Shapes: N rows of activations (batch and positions together), D inputs, E outputs, R rank.
+#
+# The layer, plainly:                       and its gradients:
+#     t = x @ a                [N, R]            dt = dy @ b.T
+#     y = linear(x) + t @ b    [N, E]            da, db = x.T @ dt, t.T @ dy
+#     (the scale is in b already)                dx = linear's + dt @ a.T
+#
+# `_fused` computes just that, as one custom function, because three things cost more than the arithmetic: the sums are
+# made by `addmm`, so that no update of the size of y or dx is an array of its own; x is not kept where it can be made
+# again from arrays that are kept anyway (`made_of`); da and db are computed with the layer, not at the end of the step.
 
 import math
 from collections.abc import Callable
@@ -50,7 +61,7 @@ class LoRALinear(Adapted):
 
 
 class LoRASwitchLinear(Adapted):
-    """The same for a mixture of experts, one update each.
+    """A mixture's projection with a low-rank update for each expert: LoRALinear, routed by `indices`.
 
     `lora_a` is [experts, rank, in], `lora_b` is [experts, out, rank]; both float32.
     """
@@ -122,7 +133,7 @@ def _fused(linear: nn.Module, source: Callable[..., mx.array]) -> Any:
         x_ND = inputs[0] if source is identity else source(*mx.depends(inputs, [dy_NE]))
         dx_ND = mx.vjp(linear, [x_ND], [dy_NE])[1][0]
         da, db = x_ND.T @ dt_NR, t_NR.T @ dy_NE.astype(b.dtype)
-        # Or MLX leaves da and db to the end, x and dy held.
+        # Or MLX leaves da and db, which nothing reads until the update, to the end, and keeps x and dy of every layer.
         dx_ND = mx.depends([mx.addmm(dx_ND, dt_NR, a.T)], [da, db])[0]
         return [*([dx_ND] if source is identity else mx.vjp(source, inputs, [dx_ND])[1]), da, db]
 

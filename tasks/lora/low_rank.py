@@ -1,4 +1,4 @@
-"""What LoRA and its variants of another strength share: y = W x + scale * B (A x), by one layer and one file format."""
+"""Low-rank rules, y = W x + scale * B (A x): the layer and file format shared by LoRA and variants of its strength."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LowRank(Rule):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """mlx-lm's three."""
+        """The three parameters that mlx-lm reads."""
         return {"rank": self.rank, "scale": self.scale, "dropout": self.dropout}
 
     @classmethod
@@ -54,13 +54,13 @@ class LowRank(Rule):
 
     @property
     def shaping(self) -> dict[str, Any]:
-        """All but the strength, and of dropout whether there is any."""
+        """All fields but the strength; dropout only as whether there is any."""
         asked = self.model_dump(mode="json", include={"rank", "targets", "last_blocks"})
         return {"layer": self.fine_tune_type, "dropout": self.dropout > 0, **asked}
 
     @property
     def label(self) -> str:
-        """Its size."""
+        """The rank, for log lines."""
         return f"rank {self.rank}"
 
 
@@ -72,10 +72,10 @@ class Stored(LowRank):
         20.0
     """
 
-    rank: int = 8  # a file may hold any
+    rank: int = 8  # a file's may be of any size
     strength: float = 1.0
 
     @property
     def scale(self) -> float:
-        """As the file says it."""
+        """The strength in the file."""
         return self.strength

@@ -54,13 +54,13 @@ class Rule(Record):
 
         Args:
             linear: the frozen projection; its arrays may be lazy, and stay so.
-            key: of whatever is drawn at random.
+            key: the key of MLX's random numbers for whatever is drawn.
         """
 
     @property
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """What `adapter_config.json` holds under `lora_parameters`, beside the keys of the projections."""
+        """The entries of `lora_parameters` in `adapter_config.json`, apart from the keys of the projections."""
 
     @classmethod
     @abstractmethod
@@ -73,15 +73,15 @@ class Rule(Record):
 
     @property
     def shaping(self) -> dict[str, Any]:
-        """What of the rule shapes the memory of a training: all of it, unless a rule knows better.
+        """The settings of the rule that shape the memory of a training: all of them, unless a rule knows better.
 
-        Two trainings whose rules agree in it are predicted once. A rule's own strength, for instance, costs no byte.
+        Two trainings whose rules agree in them are predicted once. A rule's own strength, for instance, costs no byte.
         """
         return self.model_dump(mode="json")
 
     @property
     def label(self) -> str:
-        """What a log line or the title of a stage calls it."""
+        """A short name for log lines and the title of the stage."""
         return type(self).__name__
 
     def over(self, targets: tuple[str, ...], last_blocks: int | None) -> Self:

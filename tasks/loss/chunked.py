@@ -7,6 +7,12 @@ backward pass only scales what was stored. It is the order of work of Liger's fu
 (arXiv:2410.10989), here for any loss whose rows do not depend on each other, and any head.
 """
 
+# Shapes: B rows, T positions, D hidden size, V vocabulary; N positions that count, n of them in a chunk.
+#
+# What makes it exact: loss = sum over chunks, and each chunk's gradient dh [n, D] is the whole truth about its rows.
+# The cotangent of the sum is one scalar, unknown until the backward pass, but it only multiplies: so dh is taken under
+# a cotangent of 1 in the forward pass, stored ([N, D] instead of [N, V]), and scaled when the scalar arrives.
+
 from collections.abc import Callable
 from typing import Any
 
@@ -64,21 +70,21 @@ def chunked_loss(
         return LossSum(mx.zeros(()), mx.zeros(()))
     seed = SEED.get(hidden_ND.dtype, 1.0)
 
-    def part(h_nD: mx.array, at: slice) -> mx.array:
-        return weighted_sum(loss.per_token(head_logits(h_nD), targets_N[at]), weights_N[at]).total
+    def part(h_nD: mx.array, span: slice) -> mx.array:
+        return weighted_sum(loss.per_token(head_logits(h_nD), targets_N[span]), weights_N[span]).total
 
     def value(hidden_ND: mx.array) -> mx.array:
         total = mx.zeros(())
-        for at in rows:
-            total = total + part(_after(hidden_ND[at], total), at)
+        for span in rows:
+            total = total + part(_after(hidden_ND[span], total), span)
         return total
 
     def value_and_dh(hidden_ND: mx.array) -> tuple[mx.array, mx.array]:
         hidden_ND = mx.stop_gradient(hidden_ND)
         total, parts = mx.zeros(()), list[mx.array]()
-        for at in rows:
-            h_nD = _after(hidden_ND[at], total, *parts[-1:])
-            scaled, dh_nD = mx.value_and_grad(lambda h, at=at: seed * part(h, at))(h_nD)
+        for span in rows:
+            h_nD = _after(hidden_ND[span], total, *parts[-1:])
+            scaled, dh_nD = mx.value_and_grad(lambda h, span=span: seed * part(h, span))(h_nD)
             total = total + scaled / seed
             parts.append(dh_nD)
         return total, mx.concatenate(parts)
@@ -90,6 +96,7 @@ def chunked_loss(
         dh_ND = outputs[1]
         return (dh_ND.astype(mx.float32) * (cotangents[0] / seed)).astype(dh_ND.dtype)
 
+    # The second output, dh, is what the backward pass reads. Nobody else does, so it is dropped here.
     total = once(hidden_ND)[0] if backward else value(hidden_ND)
     return LossSum(total, weights_N.sum())
 
@@ -115,7 +122,7 @@ def _rows(n: int, chunk: int) -> list[slice]:
 
 
 def _after(x: mx.array, *earlier: mx.array) -> mx.array:
-    """x, but not before the earlier ones are computed; else the scheduler may run the chunks side by side."""
+    """Returns x, to be read only once the earlier arrays are computed; else MLX may run the chunks side by side."""
     return mx.depends([x], list(earlier))[0]
 
 

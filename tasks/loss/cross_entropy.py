@@ -1,7 +1,7 @@
 """Cross entropy over every real token: the loss of pre-training and of plain text.
 
 It asks for no supervision mask: the caller weighs each real token 1 and padding 0. `masked_cross_entropy` is the
-same number over supervised tokens only.
+sum over supervised tokens only.
 """
 
 from typing import ClassVar, Literal

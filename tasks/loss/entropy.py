@@ -1,4 +1,4 @@
-"""What the two cross entropies have in common as they are configured: all but which tokens they count."""
+"""The settings shared by the two cross entropies: label smoothing and z-loss; they differ in the tokens they count."""
 
 import mlx.core as mx
 from pydantic import Field

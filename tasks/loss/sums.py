@@ -1,4 +1,4 @@
-"""What every loss returns: a sum and a count.
+"""The result of every loss: a sum and a count.
 
 A mean of means weights a short micro-batch like a long one. Sums and counts add over chunks, micro-batches and
 machines without that error, and the caller divides once, by the true count.

@@ -1,4 +1,4 @@
-"""Activations for training: on a GPU they keep their inputs alone, and the backward pass makes the rest again.
+"""Activations for training: on a GPU they keep only their inputs, and the backward pass computes the rest again.
 
 Autograd keeps every step of an elementwise chain, such as the sigmoid and both products of a gated unit: at the width
 of the MLP, a fifth of what a block of Qwen3-0.6B keeps. A compiled step makes them again in the kernel that uses them.
@@ -21,7 +21,7 @@ Function = Callable[..., mx.array]
 
 
 class Made(NamedTuple):
-    """How an array was made: `function(*inputs)`."""
+    """The function and the inputs that an array was computed from: `function(*inputs)`."""
 
     function: Callable[..., mx.array]
     inputs: tuple[mx.array, ...]
@@ -40,7 +40,7 @@ def own_activations(device: Literal["cpu", "gpu"] | None = None) -> Iterator[Non
     memory and add 5 % to the time of its step: there the gated unit is made of cheaper operations.
 
     Args:
-        device: for which; None asks MLX.
+        device: the device to suit; None asks MLX.
 
     Example:
         >>> before = nn.silu
@@ -62,7 +62,10 @@ def own_activations(device: Literal["cpu", "gpu"] | None = None) -> Iterator[Non
 
 
 def made_of(x: mx.array) -> Made:
-    """What a projection should keep in the place of its input: what the input was made of, if that is kept anyway.
+    """Returns what a projection keeps instead of its input: what the input was made of, where that is kept anyway.
+
+    The output of a gated unit is the input of the down projection. Both inputs of the unit are kept for its own
+    backward, so the projection's backward computes the unit again, and its output, as wide as the MLP, is not kept.
 
     Example:
         >>> made = made_of(mx.array(2.0))
@@ -82,7 +85,7 @@ class _Noted:
     """The gated unit of a GPU, which notes what it made last: models hand it to their next projection.
 
     Attributes:
-        latest: its last output, and what that was made of.
+        latest: its last output, and the function and inputs that it was made of.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Loading a base model and its tokenizer, from a local folder or the hub, frozen and with clear errors."""
+"""Loads a base model and its tokenizer, from a local folder or the hub, frozen and with clear errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,7 +124,7 @@ def _load(source: Model) -> Base:
 
 
 def _check_config(folder: Path, weights: dict[str, str]) -> None:
-    """Refuses a config.json of which mlx-lm would speak in words of its own, or build for ever.
+    """Refuses a config.json that mlx-lm would reject in words of its own, or spend for ever building a model of.
 
     Raises:
         ValueError: the reason.
@@ -140,19 +140,19 @@ def _check_config(folder: Path, weights: dict[str, str]) -> None:
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
     for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
         if isinstance(count := text.get(key), int) and count > len(weights):
-            raise ValueError(f"config.json says {key}={count}, its files hold {len(weights)} tensors")
+            raise ValueError(f"config.json says {key}={count}, its files have {len(weights)} tensors")
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    return one_line(said if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {said}", 400)
+    text = " ".join(str(error).split())
+    return one_line(text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}", 400)
 
 
 def load_tokenizer(source: Model) -> Any:
     """mlx-lm's tokenizer wrapper: `.eos_token_ids` for generation, and itself a `transformers` tokenizer otherwise.
 
     Raises:
-        ModelError: the folder holds no tokenizer that can be read.
+        ModelError: the folder has no tokenizer that can be read.
     """
     from mlx_lm.utils import load_config
     from mlx_lm.utils import load_tokenizer as load

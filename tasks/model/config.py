@@ -1,4 +1,4 @@
-"""What a person chooses about the base model."""
+"""Settings of the base model: where it is, its dtype, its quantization."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class Model(Record):
         path: a local folder in the Hugging Face or mlx-lm layout, or a hub id such as `Qwen/Qwen3-0.6B`.
         revision: the branch, tag or commit of a hub id.
         dtype: what the floating-point parameters are cast to; `auto` keeps the file's.
-        quantize: bits per weight to quantize the base to at load (QLoRA); None keeps what the file holds.
+        quantize: bits per weight to quantize the base to at load (QLoRA); None keeps the file's weights.
         group_size: weights that share a scale when `quantize` is set.
     """
 

@@ -1,4 +1,4 @@
-"""How many token ids and positions a model takes, by its config and by its own tables.
+"""Limits of a model: how many token ids and positions it takes, by its config and by its own tables.
 
 MLX's gather checks no bounds: an id or a position beyond a table reads whatever memory lies there.
 """
@@ -37,7 +37,7 @@ class Limits(NamedTuple):
 
 
 def limits_of(model: nn.Module, config: dict[str, Any]) -> Limits:
-    """What a model's config says, or less where a table of the model itself is smaller.
+    """Reads the limits off a model's config, and off its own tables where one of those is smaller.
 
     Example:
         >>> limits_of(nn.Linear(2, 2), {"vocab_size": 8, "n_positions": 4})
@@ -45,7 +45,7 @@ def limits_of(model: nn.Module, config: dict[str, Any]) -> Limits:
     """
     inner = config.get("text_config")
     text = inner if isinstance(inner, dict) else config
-    said = next((text[name] for name in POSITIONS if _is_count(text.get(name))), UNBOUNDED)
+    positions = next((text[name] for name in POSITIONS if _is_count(text.get(name))), UNBOUNDED)
     vocabulary = text["vocab_size"] if _is_count(text.get("vocab_size")) else UNBOUNDED
     tables = [
         (name.rpartition(".")[2], module["weight"].shape[0])
@@ -54,7 +54,7 @@ def limits_of(model: nn.Module, config: dict[str, Any]) -> Limits:
     ]
     learned = min([rows for name, rows in tables if name == "wpe" or "position" in name], default=UNBOUNDED)
     tokens = [rows for name, rows in tables if name in TOKENS]
-    return Limits(min([vocabulary, *tokens]), min(said, learned), learned)
+    return Limits(min([vocabulary, *tokens]), min(positions, learned), learned)
 
 
 def _is_count(value: object) -> bool:

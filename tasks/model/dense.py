@@ -1,7 +1,7 @@
-"""A quantized base as dense matrices for as long as a training lasts: the same weights, unpacked once.
+"""Swaps a quantized base for dense matrices of equal weights for as long as a training lasts: unpacked once.
 
-The values do not change: each weight is what its packed form stands for, in the dtype of the scales. It costs four
-times the memory of a 4-bit base, so it is for where that is to be had; tasks/model/unpacked.py unpacks for each use.
+The values do not change: each weight is what its packed form stands for, in the dtype of the scales. The dense base
+takes four times the memory of a 4-bit one; where that is not to be had, tasks/model/unpacked.py unpacks for each use.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ from tasks.patch import replaced
 
 QUANTIZED = (nn.QuantizedLinear, nn.QuantizedEmbedding, QuantizedSwitchLinear)
 SHARE = 0.4
-"""Share of the device's memory that `auto` lets the dense base take; the rest is for activations."""
+"""Share of the device's memory that `auto` lets the dense base take; the rest is for activations. A rule of thumb:
+tests/bench/ablation.py with `dequantized` measures the time that it buys, memory_model.py the memory that is left."""
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def dense_base(model: nn.Module, base: Literal["quantized", "dequantized", "auto
     with ExitStack() as stack:
         for path, module in packed.items():
             *parents, last = map(_key, path.split("."))
-            host = reduce(lambda at, key: at[key] if isinstance(key, int) else getattr(at, key), parents, model)
+            host = reduce(lambda node, key: node[key] if isinstance(key, int) else getattr(node, key), parents, model)
             stack.enter_context(replaced(host, last, dense(module)))
         yield len(packed)
 

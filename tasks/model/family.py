@@ -1,4 +1,4 @@
-"""Where the blocks and their linear projections are, read off the loaded model itself.
+"""Finds the blocks of a model and their linear projections, on the loaded model itself.
 
 Every mlx-lm model offers its transformer blocks as `layers`, and a projection is a module of a linear type inside a
 block. So a new family needs nothing here, unless its projections have names of its own: then ALIASES lets people
@@ -54,16 +54,16 @@ def model_type(model: nn.Module) -> str:
 
 
 def blocks(model: nn.Module) -> tuple[str, list[nn.Module]]:
-    """The transformer blocks in order, and the path of the list that holds them, such as `model.layers`.
+    """The path of the list of transformer blocks, such as `model.layers`, and the blocks in order.
 
     Raises:
         ModelError: the model has no list of blocks.
     """
-    found = list(getattr(model, "layers", []))
+    layers = list(getattr(model, "layers", []))
     names = {id(module): name for name, module in model.named_modules()}
-    if not found or id(found[0]) not in names:
+    if not layers or id(layers[0]) not in names:
         raise ModelError(f"the {model_type(model)} model has no list of blocks called 'layers'; it cannot be adapted")
-    return names[id(found[0])].rpartition(".")[0], found
+    return names[id(layers[0])].rpartition(".")[0], layers
 
 
 def projections(block: nn.Module) -> dict[str, nn.Module]:

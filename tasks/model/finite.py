@@ -1,4 +1,4 @@
-"""Whether every weight of a base is a number: one that is not makes every loss NaN, and looks like a bad batch."""
+"""Checks that every weight of a base is a finite number: one that is not makes every loss NaN, like a bad batch."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from tasks.model.base import Base, model_folder
 from tasks.model.weight_files import weight_files
 
 PIECE = 2**22
-"""Entries that are looked at at a time."""
+"""Entries that are checked at a time."""
 
 
 def require_finite(base: Base) -> None:
@@ -26,7 +26,7 @@ def require_finite(base: Base) -> None:
             where = f"{files[name]}: " if name in files else ""
             cast_to = "" if source.dtype == "auto" else f" as {source.dtype} (model.dtype)"
             raise ModelError(
-                f"model.path={source.path!r}: {where}{name} holds NaN or an infinite number{cast_to}; every loss "
+                f"model.path={source.path!r}: {where}{name} contains NaN or an infinite number{cast_to}; every loss "
                 "would be NaN: fetch or convert the model again"
             )
 

@@ -1,4 +1,4 @@
-"""Where a model's hidden states end and its head begins, found on the loaded model and proven against it.
+"""Finds where a model's hidden states end and its head begins, and proves it against the model's own logits.
 
 A model of mlx-lm is an inner model and a head: ids -> hidden states [B, T, D] -> logits [B, T, V]. Training wants the
 two apart, to compute logits only where they count. The names differ between families (`model` and `lm_head`;
@@ -6,6 +6,13 @@ two apart, to compute logits only where they count. The names differ between fam
 into [1, T, D] may be the inner model, a sibling that turns this into the logits' shape, or an embedding inside, may be
 the projection, and a pair is believed when it gives the logits that the model itself gives.
 """
+
+# Shapes: B rows, T positions, D hidden size, V vocabulary.
+#
+# Why a search and not a table of families: mlx-lm has over a hundred, and a wrong entry would train on wrong logits in
+# silence. The search costs one forward pass of PROBE tokens; a candidate that fits by shape alone is never believed,
+# since between the projection and the logits a family may scale, cap or do both, by numbers that its config names in
+# its own way (SCALES, CAPS). Anything that does not match exactly ends in None, that is in full logits: slow, right.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -37,17 +44,17 @@ CAPS = ("final_logit_softcapping", "logits_soft_cap")
 """What configs call the bound of the soft cap: gemma, muse_glimmer, gear; recurrent_gemma."""
 
 OWN_CAPS = {"nanochat": 15.0}
-"""Soft caps that a family's code holds and its config does not name."""
+"""Soft caps that are written in a family's code, not in its config, by model type."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """A model in two parts, the head by its path, so that a projection which is replaced later is still found.
+    """The two parts of a model, each by its path, so that a projection which is replaced later is still found.
 
     logits = cap * tanh(scale * projection(hidden) / cap), without the tanh where cap is None.
 
     Attributes:
-        model: the whole.
+        model: the whole model.
         inner: path of the inner model, such as `model` or `language_model.model`.
         projection: path of the last linear map, `lm_head`, or of a tied one, `model.embed_tokens.as_linear`.
         scale: what the projection is multiplied by.
@@ -112,15 +119,17 @@ def find_head(model: nn.Module, seed: int = 0, *, prove: bool = True) -> Head | 
 def _candidates(
     model: nn.Module, host: nn.Module, prefix: str, ids: mx.array, logits: mx.array, prove: bool
 ) -> Iterator[tuple[Head, mx.array]]:
-    """Every head of the right shape in `host`, which sits at `prefix` and gives the logits; with the hidden states."""
+    """Every head of the right shape in `host`, the module at `prefix` that gives the logits; with the hidden states.
+
+    A child that gives the logits themselves is the model once more inside a wrapper, such as `language_model`, and is
+    searched in turn. The tied projection is looked for inside the inner model: `model.embed_tokens.as_linear`.
+    """
     children = _children(host)
     for name, inner in children.items():
         h = _attempt(inner, ids, prove, cache=None)
         if h is None or h.shape[:-1] != ids.shape:
             continue
-        if h.shape == logits.shape and (
-            not prove or _gap(h, logits) == 0
-        ):  # the whole once more, such as `language_model`
+        if h.shape == logits.shape and (not prove or _gap(h, logits) == 0):
             yield from _candidates(model, inner, f"{prefix}{name}.", ids, logits, prove)
             continue
         tied = [f"{name}.{key}.as_linear" for key, child in _children(inner).items() if hasattr(child, "as_linear")]
@@ -139,15 +148,13 @@ def _scales(*owners: nn.Module) -> list[float]:
 
 def _caps(*owners: nn.Module) -> list[float | None]:
     """The bounds that the config may mean, and None last."""
-    own = [OWN_CAPS.get(getattr(owner, "model_type", "")) for owner in owners]
-    return [*dict.fromkeys([cap for cap in (*(_setting(name, owners) for name in CAPS), *own) if cap] + [None])]
+    in_code = [OWN_CAPS.get(getattr(owner, "model_type", "")) for owner in owners]
+    return [*dict.fromkeys([cap for cap in (*(_setting(name, owners) for name in CAPS), *in_code) if cap] + [None])]
 
 
 def _setting(name: str, owners: Iterable[nn.Module]) -> float | None:
     """A number that a module, or its `args` or `config`, has under this name."""
-    places = [
-        place for owner in owners for place in (owner, *(getattr(owner, key, None) for key in ("args", "config")))
-    ]
+    places = (getattr(owner, key, None) if key else owner for owner in owners for key in ("", "args", "config"))
     return next((v for p in places if isinstance(v := getattr(p, name, None), int | float)), None)
 
 

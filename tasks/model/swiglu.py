@@ -1,4 +1,4 @@
-"""SwiGLU, silu(gate) * x, twice: what a GPU and what a CPU is to keep of it, and to compute, for the backward pass."""
+"""SwiGLU, silu(gate) * x: for a GPU with a backward that keeps little, for a CPU with one that computes little."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import mlx.core as mx
 from tasks.device.fast_exp import exp
 
 FLOOR = -80.0
-"""A gate below it counts as it: the sigmoid is then 2e-35, and its reciprocal still a number."""
+"""Gates are clipped to it from below: the sigmoid is then 2e-35, and its reciprocal still a number."""
 
 
 def gpu_swiglu(gate: mx.array, x: mx.array) -> mx.array:

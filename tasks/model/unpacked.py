@@ -1,4 +1,4 @@
-"""A quantized base while it is trained through: dense products of weights that are unpacked where they are used.
+"""Trains through a quantized base by dense products, each weight unpacked where it is used and dropped again.
 
 A quantized layer multiplies its packed form, for which the many rows of a training step have slow kernels, in the
 backward most of all (a naive one on CUDA, loops on the CPU). Here each direction unpacks the weight, multiplies and
@@ -65,10 +65,10 @@ def _product(layer: Any, x: mx.array) -> mx.array:
     slices = [slice(start, min(start + step, outputs)) for start in range(0, outputs, step)]
 
     def forward(x: mx.array) -> mx.array:
-        found: list[mx.array] = []
+        parts: list[mx.array] = []
         for rows in slices:
-            found.append(x @ _unpacked(layer, rows, after=found[-1] if found else x).astype(x.dtype).T)
-        return found[0] if len(found) == 1 else mx.concatenate(found, axis=-1)
+            parts.append(x @ _unpacked(layer, rows, after=parts[-1] if parts else x).astype(x.dtype).T)
+        return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=-1)
 
     function: Any = mx.custom_function(forward)
 

@@ -1,4 +1,4 @@
-"""Which files hold a model's weights: those that its index names, or all; each tensor in one of them."""
+"""Lists the files of a model's weights: those that its index names, or all; each tensor is in one of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def weight_files(folder: Path) -> dict[str, str]:
     """
     index = _index(folder)
     names = sorted(path.name for path in folder.glob(PATTERN)) if index is None else sorted({*index.values()})
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for name in names:
         if Path(name).name != name:
             raise ValueError(f"{INDEX} names a file outside the folder: {one_line(name)}")
@@ -39,15 +39,15 @@ def weight_files(folder: Path) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"{one_line(name)} cannot be read: {error}") from error
         for tensor in tensors:
-            if found.setdefault(tensor, name) != name:
+            if files.setdefault(tensor, name) != name:
                 raise ValueError(
-                    f"{one_line(tensor)} is in two files, {found[tensor]} and {one_line(name)}; move the one that is "
+                    f"{one_line(tensor)} is in two files, {files[tensor]} and {one_line(name)}; move the one that is "
                     "not the model's to another folder" + ("" if index else f", or add its {INDEX}")
                 )
     for tensor, name in (index or {}).items():
-        if found.get(tensor) != name:
+        if files.get(tensor) != name:
             raise ValueError(f"{INDEX} names {one_line(tensor)} in {one_line(name)}, which does not contain it")
-    return found
+    return files
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """The cache: what it answers, its number, and what it refuses."""
 
+import sys
+
 import mlx.core as mx
 import pytest
 from mlx_lm.models.cache import make_prompt_cache
 
 from tasks.attention import Way, alone_cache, packed_cache
+from tasks.attention.packed_cache import PackedCache
 from tasks.attention.packed_row import SegmentMask
 from tasks.errors import ModelError
 from tests.attention.families import STARTS, segments_of, tiny
@@ -89,7 +92,7 @@ def test_a_models_own_chunks_do_not_keep_segments_apart(way: Way) -> None:
 
 
 def test_a_window_on_cuda_is_one_additive_mask_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.attention.packed_cache.backend", lambda: "cuda")
+    monkeypatch.setattr(sys.modules[PackedCache.__module__], "backend", lambda: "cuda")  # the name is a function's too
     first, second, _ = alone_cache(tiny("gemma3_text"), 256, mx.bfloat16)
     mask = first.make_mask(256, window_size=7)
     assert (mask.shape, mask.dtype) == ((1, 1, 256, 256), mx.bfloat16)

@@ -139,7 +139,7 @@ def test_a_config_without_a_model_type_says_so(folder):
     ("change", "said"),
     [
         ({"model_file": "evil.py"}, "names code of its own (evil.py), which is never run"),
-        ({"num_hidden_layers": 10**9}, "num_hidden_layers=1000000000, its files hold 35 tensors"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers=1000000000, its files have 35 tensors"),
         ({"vocab_size": 10**12}, "cannot be loaded: "),
         ({"num_attention_heads": 0}, "cannot be loaded: "),
     ],

@@ -28,7 +28,7 @@ def poisoned(folder: Path, to: Path, value: float) -> Model:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_it_is_named_by_file_and_tensor(value, model_folder, tmp_path):
     source = poisoned(model_folder(), tmp_path / "model", value)
-    with pytest.raises(ModelError, match=rf"model\.safetensors: {Q} holds NaN or an infinite number; every loss"):
+    with pytest.raises(ModelError, match=rf"model\.safetensors: {Q} contains NaN or an infinite number; every loss"):
         inject.fn(source, LoRA(rank=2), 0, tmp_path / "start")
     assert not (tmp_path / "start").exists()
 
