@@ -58,12 +58,9 @@ def own_folder(overrides: list[str], folder: Path) -> Job:
 def summarize(jobs: list[Job]) -> None:
     """Writes summary.md into the folder of a multirun and prints its table."""
     folder, (head, rows) = jobs[0].folder.parent, table(jobs)
-    cells = [[markdown.code(cell) if cell else "" for cell in row] for row in rows]
+    cells = [[markdown.prose(cell) for cell in row] for row in rows]
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(
-        folder / SUMMARY,
-        f"# Multirun\n\n{markdown.table(head, cells)}",
-    )
+    write_text(folder / SUMMARY, f"# Multirun\n\n{markdown.table(head, cells)}")
     shown, console = Table(*head), Console()
     for row in rows:
         shown.add_row(*map(plain, row))

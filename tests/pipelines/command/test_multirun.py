@@ -31,7 +31,8 @@ def test_what_differs_is_shown_and_what_does_not_is_not(tmp_path: Path) -> None:
 def test_the_page_is_printed_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _ran(tmp_path / "0")
     summarize([_job(tmp_path / f"{n}", f"lora.targets=[{name}]") for n, name in enumerate(("'a|b'", "c"))])
-    assert "['a\\|b']" in (tmp_path / "summary.md").read_text()
+    page = (tmp_path / "summary.md").read_text()
+    assert r"| \['a\|b'\] | verified | 2.000 -> 1.000 |" in page
     assert "verified" in capsys.readouterr().out
 
 

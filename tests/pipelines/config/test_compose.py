@@ -115,7 +115,7 @@ def test_a_mistake_names_the_key_the_value_and_the_fix(override: str, words: lis
 
 
 def test_a_key_of_another_kind_says_so() -> None:
-    with pytest.raises(ConfigError, match=r"batch.tokens=768: there is no such key with batch=padded; ~batch.tokens"):
+    with pytest.raises(ConfigError, match=r"no such key with batch=padded; '~batch\.tokens' takes it away"):
         compose(["+experiment=quickstart", "batch=padded", "batch.tokens=768"])
 
 
