@@ -4,13 +4,16 @@ The update is MLX's own, with the bias correction that MLX leaves off by default
 sqrt(1 - beta2) / (1 - beta1) times what they should be, and a LoRA run of the usual length never recovers from them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import mlx.optimizers
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.artifact import Record
 from tasks.optim.learning_rate import Schedule, rate
+
+LEAST_SHARE = 1e-3
+"""The least share of lr above 0 that `min_lr` may be: less is a rate, which `min_lr` is in other tools."""
 
 
 class AdamW(Record):
@@ -24,7 +27,8 @@ class AdamW(Record):
         clip_norm: largest global norm of the gradients; None clips nothing.
         schedule: what the rate does after warm-up.
         warmup: whole steps; or below 1, a share of all steps.
-        min_lr: where the schedule ends, as a share of lr.
+        min_lr: where the schedule ends, as a share of lr: 0, or from LEAST_SHARE to 1.
+        lr_end: where it ends as a rate, above 0 and at most lr; give this or `min_lr`.
 
     Example:
         >>> AdamW(lr=1e-3, warmup=10).rate(0, total_steps=100)
@@ -40,6 +44,7 @@ class AdamW(Record):
     schedule: Schedule = "cosine"
     warmup: int | float = Field(default=0.03, ge=0)
     min_lr: float = Field(default=0.0, ge=0, le=1)
+    lr_end: float | None = Field(default=None, gt=0)
 
     @field_validator("betas")
     @classmethod
@@ -54,6 +59,22 @@ class AdamW(Record):
         if warmup >= 1 and warmup != int(warmup):
             raise ValueError(f"warmup is {warmup}; give whole steps, or a share below 1")
         return warmup
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if 0 < self.min_lr < LEAST_SHARE:
+            raise ValueError(
+                f"min_lr={self.min_lr:g} is a share of lr here, and the rate would end at {self.min_lr * self.lr:.3g}; "
+                f"a rate is lr_end={self.min_lr:g}, a share at least {LEAST_SHARE:g}, and min_lr=0 ends at 0"
+            )
+        if self.lr_end is not None and self.min_lr:
+            raise ValueError(
+                f"min_lr={self.min_lr:g} (a share of lr) and lr_end={self.lr_end:g} (a rate) both say where the "
+                "schedule ends; give one of them"
+            )
+        if self.lr_end is not None and self.lr_end > self.lr:
+            raise ValueError(f"lr_end={self.lr_end:g} is above lr={self.lr:g}; a share of lr is min_lr")
+        return self
 
     def build(self) -> mlx.optimizers.AdamW:
         """A fresh MLX optimizer. Its rate is `lr` until the caller sets `learning_rate` from `rate`, every step."""
@@ -71,4 +92,5 @@ class AdamW(Record):
         Raises:
             ConfigError: the warm-up is longer than the run.
         """
-        return rate(step, total_steps, lr=self.lr, schedule=self.schedule, warmup=self.warmup, min_lr=self.min_lr)
+        end = self.min_lr if self.lr_end is None else self.lr_end / self.lr
+        return rate(step, total_steps, lr=self.lr, schedule=self.schedule, warmup=self.warmup, min_lr=end)

@@ -69,10 +69,33 @@ def test_the_rate_is_set_each_step():
         {"warmup": 2.5},
         {"warmup": -1},
         {"min_lr": 2.0},
+        {"lr_end": 0.0},
         {"clip_norm": 0.0},
         {"schedule": "step"},
     ],
 )
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValidationError):
+        AdamW.model_validate(bad)
+
+
+def test_the_schedule_ends_at_a_share_of_lr_or_at_a_rate():
+    share, absolute = AdamW(lr=1e-3, min_lr=0.1, warmup=0), AdamW(lr=1e-3, lr_end=1e-4, warmup=0)
+    assert share.rate(10, 10) == pytest.approx(1e-4)
+    assert [absolute.rate(s, 10) for s in range(11)] == pytest.approx([share.rate(s, 10) for s in range(11)])
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (
+            {"min_lr": 1e-5},
+            "min_lr=1e-05 is a share of lr here, and the rate would end at 2e-09; a rate is lr_end=1e-05",
+        ),
+        ({"min_lr": 0.1, "lr_end": 1e-5}, r"min_lr=0.1 \(a share of lr\) and lr_end=1e-05 \(a rate\) both say"),
+        ({"lr_end": 1e-3}, "lr_end=0.001 is above lr=0.0002; a share of lr is min_lr"),
+    ],
+)
+def test_an_end_that_cannot_be_meant_is_said(bad, said):
+    with pytest.raises(ValidationError, match=said):
         AdamW.model_validate(bad)
