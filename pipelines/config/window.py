@@ -58,6 +58,34 @@ class Window(NamedTuple):
                 return end
         return None
 
+    def late_opening(self, now: float) -> float | None:
+        """When the window opens, in seconds of the epoch, if it is shut at `now` only as the clock goes forward.
+
+        On that day a schedule starts what is due at 02:30, an hour that is left out, at 01:30 of the old time. None
+        where the window is open, or shut on any other day.
+
+        Example:
+            >>> window = Window.parse("02:30-06:00 Europe/Berlin")
+            >>> start = datetime(2027, 3, 28, 1, 30, tzinfo=window.zone).timestamp()
+            >>> window.late_opening(start) - start, window.late_opening(start - 60)
+            (3600.0, None)
+        """
+        opening = datetime.combine(datetime.fromtimestamp(now, self.zone), self.opens, self.zone).timestamp()
+        forward = (self._local(opening).utcoffset() or timedelta()) - (self._local(now).utcoffset() or timedelta())
+        return opening if 0 < opening - now <= forward.total_seconds() else None
+
+    def clock(self, now: float) -> str:
+        """What the clock that the window goes by shows at `now`.
+
+        Example:
+            >>> Window.parse("22:00-06:00 Asia/Tokyo").clock(0.0)
+            '09:00 in Asia/Tokyo'
+        """
+        return f"{self._local(now):%H:%M} {'here' if self.zone is None else f'in {self.zone.key}'}"
+
+    def _local(self, now: float) -> datetime:
+        return datetime.fromtimestamp(now, self.zone).astimezone(self.zone)
+
 
 def check_window(text: str) -> str:
     """Lets through what `Window.parse` can read."""

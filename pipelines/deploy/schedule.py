@@ -154,7 +154,8 @@ def _require_inside(name: str, cron: str, zone: str, hours: str) -> None:
 
     window = Window.parse(hours)
     for start in asyncio.run(CronSchedule(cron=cron, timezone=zone).get_dates(24)):
-        if window.until(start.timestamp()) is None:
+        at = start.timestamp()
+        if window.until(at) is None and window.late_opening(at) is None:  # for a late opening the run waits
             raise ConfigError(
                 f"schedule {name}: cron={cron!r} starts a run at {start:%H:%M}, outside window={hours}, where it would "
                 "only pause; change one of them"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 
 import pytest
 
@@ -72,6 +73,22 @@ def test_a_bad_cron_line(cron: str) -> None:
 def test_a_start_outside_the_window_would_only_pause() -> None:
     with pytest.raises(ConfigError, match=r"cron='0 9,23 \* \* \*' starts a run at 09:00, outside window=22:00-06:00"):
         to_prefect("mine", Schedule(cron="0 9,23 * * *", window="22:00-06:00", timezone="Europe/Berlin"))
+
+
+@pytest.mark.parametrize(("day", "hour"), [("2027-03-27", "01:30+01:00"), ("2027-10-30", "02:30+02:00")])
+def test_a_change_of_clocks_is_no_reason_to_refuse(day: str, hour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.server.schemas.schedules import CronSchedule
+
+    dates, starts = CronSchedule.get_dates, list[str]()
+
+    async def around_the_change(self: CronSchedule, n: int) -> list[datetime]:
+        found = await dates(self, n, start=datetime.fromisoformat(f"{day}T12:00+00:00"))
+        starts.extend(start.isoformat() for start in found)
+        return found
+
+    monkeypatch.setattr(CronSchedule, "get_dates", around_the_change)
+    to_prefect("mine", Schedule(cron="30 2 * * *", window="02:30-06:00", timezone="Europe/Berlin"))
+    assert starts[0].endswith(hour.replace("+", ":00+"))
 
 
 def test_the_time_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
