@@ -1,4 +1,4 @@
-"""How it is done: verb files are the stages of a run, noun folders hold what they are made of."""
+"""Stages of a run, one file a verb, and the rooms that they are made of, one folder a noun."""
 
 from tasks.device.blas import load_blas
 from tasks.device.kernel_groups import small_groups

@@ -1,4 +1,4 @@
-"""The error family: every mistake a user can make is one of these, and says what, where, both values and the fix."""
+"""Errors for users: every mistake a user can make is one of these, and names what, where, both values and the fix."""
 
 import difflib
 import os
@@ -20,9 +20,9 @@ def one_line(text: object, most: int = 200) -> str:
         >>> one_line("a\nb\x1b[2J")
         'a\\nb\\x1b[2J'
     """
-    said = str(text)
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said[:most])
-    return shown + "..." * (len(said) > most)
+    whole = str(text)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole[:most])
+    return shown + "..." * (len(whole) > most)
 
 
 def hide_secrets(text: str) -> str:

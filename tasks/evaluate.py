@@ -26,13 +26,13 @@ from tasks.score.held_out_loss import held_out_loss
 from tasks.settings import Evaluate
 
 log = logging.getLogger(__name__)
-Found = TypeVar("Found")
+Measured = TypeVar("Measured")
 _OF_BASES = LRUCache[str, Any](maxsize=16)
-"""Scores of bases, by what they depend on: the trials of a sweep ask for the same."""
+"""Scores of bases, by what they depend on: the trials of a sweep ask for the same ones."""
 
 
 class Sample(Record):
-    """One held-out example: what was asked, what was wanted, and what each model said."""
+    """One held-out example: the prompt, the reference, and the answer of each model."""
 
     prompt: str
     reference: str
@@ -44,13 +44,13 @@ class Scores(Record):
     """Held-out scores, base against adapter; the `evaluate` part of report.json.
 
     Attributes:
-        split: which rows, `test` or `valid`; empty where nothing is evaluated.
-        examples: how many the loss is over.
+        split: the rows that were scored, `test` or `valid`; empty where nothing is evaluated.
+        examples: the number of rows that the loss is over.
         loss_before: the base's masked cross entropy, nats a supervised token; None where nothing is evaluated, or the
             model failed at it.
         loss_after: the adapter's.
-        metric: what metric_before and metric_after measure.
-        answered: over how many generated answers.
+        metric: the metric of metric_before and metric_after.
+        answered: the number of generated answers that they are over.
         metric_before: the base's score; None where nothing was generated.
         metric_after: the adapter's.
         samples: the first answers.
@@ -109,31 +109,33 @@ def evaluate(
         return scores
     name, rows = held_out.name, held_out.rows
     tokenizer, base = load_tokenizer(model), load_base(model).model
-    manifest, found = read_adapter_manifest(Path(adapter.path)), _Findings()
+    manifest, attempts = read_adapter_manifest(Path(adapter.path)), _Attempts()
     ends = find_ends(tokenizer, (manifest and manifest.answer_ends) or cache.splits["train"].ends)
     prompts, at_once = held_out.prompts, AT_ONCE
     if prompts:
         room = memory.budget - 4 * adapter.parameters
         at_once = most_at_once(Anatomy(base), len(prompts), held_out.longest_prompt, new, room)[0]
-        at_once = found.of("answers", lambda: trusted(base, prompts, at_once)) or 1
-    of = _identity(adapter, model, cache, name)
+        at_once = attempts.run("answers", lambda: trusted(base, prompts, at_once)) or 1
+    identity = _identity(adapter, model, cache, name)
 
     def loss() -> float:
         return held_out_loss(base, rows)
 
-    def said() -> list[str]:
+    def answered_texts() -> list[str]:
         return answers(base, tokenizer, prompts, new, ends, at_once)
 
+    scored = identity and [*identity, len(rows)]
+    generated = identity and [*identity, held_out.asked, new, sorted(ends.ids), ends.words]
     before = (
-        found.of("the held-out loss", lambda: _once(of and [*of, len(rows)], loss)),
-        found.of("answers", lambda: _once(of and [*of, held_out.asked, new, sorted(ends.ids), ends.words], said)),
+        attempts.run("the held-out loss", lambda: _once(scored, loss)),
+        attempts.run("answers", lambda: _once(generated, answered_texts)),
     )
     load_adapter(Path(adapter.path), base)
-    after = found.of("the held-out loss", loss), found.of("answers", said)
+    after = attempts.run("the held-out loss", loss), attempts.run("answers", answered_texts)
     references = [ends.text(tokenizer, ids) for ids in held_out.references]
     texts = [ends.text(tokenizer, ids) for ids in prompts]
     answered = before[1] is not None and after[1] is not None
-    told = zip(texts, references, before[1] or (), after[1] or (), strict=True) if answered else ()
+    compared = zip(texts, references, before[1] or (), after[1] or (), strict=True) if answered else ()
     scores = Scores(
         split=name,
         examples=len(rows),
@@ -144,40 +146,40 @@ def evaluate(
         metric_before=exact_match(before[1] or [], references) if answered else None,
         metric_after=exact_match(after[1] or [], references) if answered else None,
         samples=tuple(
-            Sample(prompt=p, reference=r, before=b, after=a) for p, r, b, a in islice(told, settings.samples)
+            Sample(prompt=p, reference=r, before=b, after=a) for p, r, b, a in islice(compared, settings.samples)
         ),
-        problems=found.problems,
+        problems=attempts.problems,
     )
     write_json(out, scores.model_dump(mode="json"))
     log.info("held-out loss %s -> %s", *(_shown(figure) for figure in (scores.loss_before, scores.loss_after)))
     return scores
 
 
-class _Findings:
-    """What could not be measured, each with its reason: a model that cannot be scored has been trained all the same.
+class _Attempts:
+    """Measurements that may fail, and why some did: a model that cannot be scored has been trained all the same.
 
     A user's mistake, and a signal, end the stage as ever.
     """
 
     def __init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A line for each."""
-        return tuple(self._said.values())
+        """A line for each measurement that failed."""
+        return tuple(self._failed.values())
 
-    def of(self, what: str, measure: Callable[[], Found]) -> Found | None:
-        """What `measure` gives; None where it fails, or another measure of the kind failed before."""
-        if what in self._said:
+    def run(self, what: str, measure: Callable[[], Measured]) -> Measured | None:
+        """The result of `measure`; None where it fails, or another measurement of the kind failed before."""
+        if what in self._failed:
             return None
         try:
             return measure()
         except GraftlineError:
             raise
         except Exception as error:  # an exotic model may fail in any way
-            self._said[what] = f"{what} could not be measured: {type(error).__name__}: {error}"
-            log.warning(self._said[what])
+            self._failed[what] = f"{what} could not be measured: {type(error).__name__}: {error}"
+            log.warning(self._failed[what])
             return None
 
 
@@ -186,17 +188,17 @@ def _shown(figure: float | None) -> str:
 
 
 def _identity(adapter: Adapter, model: Model, cache: TokenCache, name: str) -> list[Any] | None:
-    """What a base's scores depend on, by content; None for an adapter that does not say what its base held."""
+    """What a base's scores depend on, by content; None for an adapter without a record of its base."""
     try:
         return [base_fingerprint(Path(adapter.path)), model, cache.fingerprint, name]
     except FileNotFoundError:
         return None
 
 
-def _once(of: list[Any] | None, measure: Callable[[], Found]) -> Found:
-    """What `measure` gives, once in a process: the trials of a sweep have one base and one set of held-out rows."""
-    if of is None:
+def _once(identity: list[Any] | None, measure: Callable[[], Measured]) -> Measured:
+    """The result of `measure`, computed once a process: the trials of a sweep have one base and one set of rows."""
+    if identity is None:
         return measure()
-    if (key := fingerprint(of)) not in _OF_BASES:
+    if (key := fingerprint(identity)) not in _OF_BASES:
         _OF_BASES[key] = measure()
     return _OF_BASES[key]

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @task(name="inject", task_run_name="inject {rule.label}", cache_policy=NO_CACHE)
 def inject(model: Model, rule: Rule, seed: int, out: Path) -> Adapter:
-    """Attaches the rule to the base, found by the base itself, and saves what training starts from.
+    """Attaches the rule to the base and saves the adapter that training starts from.
 
     Args:
         model: the base.

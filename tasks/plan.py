@@ -1,4 +1,4 @@
-"""plan: a token cache, a model and the settings -> what will be trained on, for how long, and what it holds."""
+"""plan: a token cache, a model and the settings -> what will be trained on, for how long, and in how much memory."""
 
 import logging
 from pathlib import Path
@@ -34,37 +34,37 @@ log = logging.getLogger(__name__)
 
 
 class Plan(Record):
-    """What a run comes to before it is run; plan.json, whose keys these are and stay.
+    """The plan of a run, made before it is run; plan.json, whose keys these are and stay.
 
     Attributes:
-        splits: what the token cache says of each split (train, and valid and test where there are such rows): the
+        splits: the token cache's figures for each split (train, and valid and test where there are such rows): the
             rows read, dropped and why, tokens by role, lengths, duplicates, overlap, special tokens in the rows' own
             texts, and what the template did; see `SplitStats`.
-        layout: how examples become batches: what was asked for, or `bucketed` where the model cannot keep the
+        layout: how examples become batches: as asked, or `bucketed` where the model cannot keep the
             examples of a packed row apart.
         batches_per_epoch: batches of the first epoch under the layout.
         padding_share: share of its positions that are padding, 0 to 1.
         steps: optimizer steps of the whole run.
         epochs: passes over the training examples that they come to.
         model_type: the family.
-        base_bytes: what the base's parameters take.
+        base_bytes: bytes of the base's parameters.
         adapter_modules: projections adapted.
         adapter_parameters: numbers trained.
         training_bytes: adapter masters, gradients and optimizer moments, float32.
-        peak_memory_bytes: the most that training will hold: told from the graph of its heaviest step, or, where one was
-            asked for, what a real step held.
-        peak: what was told, in parts.
-        budget_bytes: the most that it may hold.
-        stages: the most that the other stages will hold, each by its name: `validation` between the steps, the held-out
-            `loss` and `answers`, and the `verification` with the end of training; one whose operations cannot be told
-            is left out.
-        probed_bytes: what a real step on the heaviest batch held; None where none was asked for.
+        peak_memory_bytes: the most that training will take: predicted from the graph of its heaviest step, or measured
+            on a real step where one was asked for.
+        peak: the predicted peak, in parts.
+        budget_bytes: the most that it may take.
+        stages: the most that the other stages will take, each by its name: `validation` between the steps, the held-out
+            `loss` and `answers`, and the `verification` with the end of training; one that cannot be predicted is left
+            out.
+        probed_bytes: the peak of a real step on the heaviest batch; None where none was asked for.
         memory: how memory is spent: as asked, or as chosen under memory.auto.
         accumulate: batches a step: as asked, or as chosen.
-        options: what memory.auto weighed, the fastest first; the last is the one taken.
+        options: the settings that memory.auto weighed, the fastest first; the last is the one taken.
         stop_at: ends of the answers that the model's own files do not name, the most frequent first: a server must be
             given them to stop at. The adapter's manifest has them too.
-        notes: what else a person should know before the training.
+        notes: further remarks that a person should read before the training.
     """
 
     splits: dict[str, SplitStats]
@@ -91,11 +91,11 @@ class Plan(Record):
 
     @property
     def need_bytes(self) -> int:
-        """The most that the run holds: its largest stage."""
+        """The most that the run takes: its largest stage."""
         return max(self.peak_memory_bytes, *self.stages.values(), 0)
 
     def recipe(self, asked: Recipe) -> Recipe:
-        """What was asked for, with what the plan settled: the layout, the memory, the accumulation and the steps."""
+        """The recipe as asked, with the plan's decisions: the layout, the memory, the accumulation and the steps."""
         train = asked.train.model_copy(update={"accumulate": self.accumulate})
         settled = {"layout": self.layout, "memory": self.memory, "train": train, "steps": self.steps}
         return asked.model_copy(update=settled)
@@ -105,14 +105,14 @@ class Plan(Record):
 def plan(
     cache: TokenCache, model: Model, recipe: Recipe, evaluate: Evaluate, verify: Verify, out: Path, probe: bool = False
 ) -> Plan:
-    """Counts, and refuses what contradicts itself; the weights are read only to see whether packing works.
+    """Counts steps and bytes, and refuses contradictions; the weights are read only to test whether packing works.
 
     Args:
         cache: the tokenized splits.
         model: the base.
         recipe: how to train, as asked.
-        evaluate: what is scored and answered after the training.
-        verify: what is checked then.
+        evaluate: how the adapter is scored after the training.
+        verify: how it is checked then.
         out: the file to write, plan.json.
         probe: whether to take a real step, which reads the weights, and to go by its peak instead of the predicted one.
 
@@ -127,8 +127,8 @@ def plan(
     limits = limits_of(base.model, base.config)
     check_rows(cache, limits.vocabulary, limits.positions)
     held_out.check_positions(evaluate.max_new_tokens, limits.table)
-    held: Any = tree_flatten(base.model.parameters())
-    base_bytes = sum(array.nbytes for _, array in held)
+    parameters: Any = tree_flatten(base.model.parameters())
+    base_bytes = sum(array.nbytes for _, array in parameters)
     rule, memory = recipe.rule, recipe.memory
     attach(base.model, rule)
     trained = sum(array.size for array in adapter_parameters(base.model).values())
@@ -150,7 +150,7 @@ def plan(
     parts, probed = demand.parts(chosen), demand.measured(chosen) if probe else None
     if probed is not None and probed > memory.budget:
         raise ConfigError(
-            f"a real training step took {probed / GB:.4g} GB, the budget is {memory.told}; "
+            f"a real training step took {probed / GB:.4g} GB, the budget is {memory.budget_text}; "
             "memory=auto, memory.checkpoint=all or fewer batch.tokens need less"
         )
     trained_ends = cache.splits["train"].ends
@@ -187,7 +187,7 @@ def plan(
 
 
 def _within_budget(demand: Demand, asked: Recipe, before: Plan | None, *, probe: bool) -> tuple[Recipe, list[Option]]:
-    """The recipe that training takes, and what was weighed for it; one that is probed is judged by that.
+    """The recipe that training takes, and the options weighed for it; with `probe`, a real step decides later.
 
     Raises:
         ConfigError: nothing that may be chosen fits.
@@ -217,7 +217,7 @@ def _require_within(stages: Stages, memory: Memory) -> Stages:
 
 
 def _chosen_before(out: Path) -> Plan | None:
-    """The plan of a run that goes on, as its checkpoints are of what it chose."""
+    """The earlier plan of a run that resumes, whose choices its checkpoints were made under; or None."""
     if not any((out.parent / "checkpoints").glob("step-*")) or not out.exists():
         return None
     try:
@@ -233,7 +233,7 @@ def _agreed(layout: AnyLayout, base: Base, train: Train, vocabulary: int) -> Any
     way = choose_way(layout.tokens, backend(), rows=layout.size, boundaries=not is_compiled(train))
     if honours_segments(base.model, vocabulary, way=way, row_length=layout.tokens):
         return layout
-    require_finite(base)  # of NaN no comparison holds
+    require_finite(base)  # NaN fails every comparison: better to say that than to blame packing
     return _one_a_row(layout, base)
 
 

@@ -1,4 +1,4 @@
-"""What a person chooses about the stages themselves: how long to train, what to evaluate, what to verify."""
+"""Settings of the stages themselves: how long to train, what to plan, evaluate and verify."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
@@ -14,7 +14,7 @@ Check = Literal[
 
 
 class Train(Record):
-    """How long and how often.
+    """The training loop's settings: how long, and how often it validates and saves.
 
     Attributes:
         steps: optimizer steps; give this or `epochs`, or neither for one epoch.
@@ -29,10 +29,10 @@ class Train(Record):
         patience: validations in a row without a new lowest loss after which the run ends; None goes to the last step.
             The learning rate takes no notice.
         final: which step's adapter is the result: the `last`, or the `best` by validation loss, whose checkpoint stays.
-        on_bad: what follows a step whose loss or gradient is not finite, which never updates the adapter: `stop`,
+        on_bad: the policy for a step whose loss or gradient is not finite, which never updates the adapter: `stop`,
             `skip` it and count it, or `restore` the newest checkpoint (or the start) and go on from there at a lower
             rate. Either way bad_batch.json names its examples.
-        backoff: what each restore multiplies the learning rate by, from there to the end.
+        backoff: the factor of the learning rate from each restore to the end.
         spike: a step is a spike, noticed and counted, where its loss is above the median of the steps before it by so
             many of their standard deviations (a robust estimate); None notices none.
         compile: one graph a shape for the whole step; None compiles on a GPU, and not on a CPU, where MLX would call
@@ -100,12 +100,12 @@ class Train(Record):
 
 
 class Planning(Record):
-    """What the plan finds out beside what it counts.
+    """Further measurements of the plan.
 
     Attributes:
-        probe: whether it takes a real training step on the heaviest batch, which reads the weights, and goes by what
-            that held instead of what was predicted.
-        longest_row: whether the plan command tells the longest row that the budget trains, and nothing else.
+        probe: whether it takes a real training step on the heaviest batch, which reads the weights, and goes by that
+            step's peak instead of the predicted one.
+        longest_row: whether the plan command prints the longest row that the budget trains, and nothing else.
     """
 
     probe: bool = False
@@ -113,7 +113,7 @@ class Planning(Record):
 
 
 class Evaluate(Record):
-    """What is measured on held-out examples, base against adapter.
+    """Measurements on held-out examples, base against adapter.
 
     Attributes:
         examples: the most held-out examples to score; None takes all; 0 scores nothing, and needs no held-out rows.
@@ -131,7 +131,7 @@ class Evaluate(Record):
 
 
 class Verify(Record):
-    """What an adapter must pass.
+    """The checks that an adapter must pass.
 
     Attributes:
         checks: by name, run in this order.

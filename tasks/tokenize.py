@@ -30,7 +30,7 @@ def tokenize(data: Data, model: Model, root: Path) -> TokenCache:
 
 
 def tokens_of(data: Data, model: Model, root: Path) -> TokenCache:
-    """What `tokenize` gives, for who only asks."""
+    """The token cache, without a Prefect task or a log line."""
     from tasks.model.base import load_tokenizer, tokenizer_fingerprint
 
     tokenizer = load_tokenizer(model)._tokenizer

@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class Trained(Record):
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
-        adapter: the final adapter directory; its `step` says of which step it is.
+        adapter: the final adapter directory; its `step` is the step that it is the adapter of.
         steps: optimizer steps done.
         ended: why there was no further one: `steps` were all that was asked for, or `patience` ran out.
         tokens: real tokens seen, each epoch's.
@@ -51,8 +51,8 @@ class Trained(Record):
         valid_loss: after the last step; None without validation rows.
         best_loss: the lowest validation loss.
         best_step: after which step.
-        peak_memory_bytes: the most that MLX's arrays held.
-        resumed_from: the step that this process went on from; None for a fresh start.
+        peak_memory_bytes: the most bytes that MLX's arrays took.
+        resumed_from: the step that this process resumed from; None for a fresh start.
         skipped: steps whose loss or gradient was not finite, under train.on_bad=skip.
         restores: how often such a step was gone back from, under train.on_bad=restore.
         spikes: steps whose loss was far above those before.

@@ -20,7 +20,7 @@ NOT_RUN = "not run: its files are damaged"
 
 
 class CheckResult(Record):
-    """One check: its name, whether it holds, and what it saw."""
+    """One check: its name, whether it passed, and what it saw."""
 
     name: Check
     passed: bool
@@ -28,7 +28,7 @@ class CheckResult(Record):
 
 
 class Verdict(Record):
-    """What an adapter is worth; the `verify` part of report.json."""
+    """The results of all checks of an adapter; the `verify` part of report.json."""
 
     passed: bool
     checks: tuple[CheckResult, ...]
@@ -56,13 +56,15 @@ def verify(adapter: Adapter | Path, model: Model, settings: Verify, out: Path | 
     """
     folder = Path(adapter.path) if isinstance(adapter, Adapter) else adapter
     subject = Subject(folder, model, longest=max(LONGEST, settings.probe_tokens))
-    found: dict[Check, Finding] = {}
-    with shared_base():  # one of the checks loads the base again, and would hold it twice
+    findings: dict[Check, Finding] = {}
+    with shared_base():  # one of the checks loads the base again, which would take its memory twice
         for name in sorted(settings.checks, key=lambda check: check != "files"):
-            damaged = "files" in found and not found["files"].passed and (folder / MANIFEST).exists()
-            found[name] = Finding(False, NOT_RUN) if damaged else _run(name, subject)
-            log.log(logging.INFO if found[name].passed else logging.ERROR, "%s: %s", name, found[name].detail)
-    results = [CheckResult(name=name, passed=found[name].passed, detail=found[name].detail) for name in settings.checks]
+            damaged = "files" in findings and not findings["files"].passed and (folder / MANIFEST).exists()
+            findings[name] = Finding(False, NOT_RUN) if damaged else _run(name, subject)
+            log.log(logging.INFO if findings[name].passed else logging.ERROR, "%s: %s", name, findings[name].detail)
+    results = [
+        CheckResult(name=name, passed=findings[name].passed, detail=findings[name].detail) for name in settings.checks
+    ]
     verdict = Verdict(passed=all(result.passed for result in results), checks=tuple(results))
     if out is not None:
         write_json(out, verdict.model_dump(mode="json"))

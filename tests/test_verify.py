@@ -113,9 +113,9 @@ def test_a_torn_probe_fails_what_runs_its_tokens(damaged, trained):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tokens": 2**31 - 1}, "it holds token id 2147483647, the model's end at 319"),
-        ({"tokens": -(10**6)}, "it holds token id -1000000, the model's end at 319"),
-        ({"tokens": 320}, "it holds token id 320"),
+        ({"tokens": 2**31 - 1}, "it has token id 2147483647, the model's end at 319"),
+        ({"tokens": -(10**6)}, "it has token id -1000000, the model's end at 319"),
+        ({"tokens": 320}, "it has token id 320"),
         ({"length": 600}, "it has 600 tokens, the model takes 512"),
         ({"dtype": np.int64}, "its tokens are I64"),
         ({"shape": (2, 24)}, "its tokens are I32 (2, 24)"),

@@ -12,7 +12,7 @@ from tasks.model import Model
 from tasks.model.base import in_hub_cache, local_folder
 
 FILES = ("adapter_config.json", "adapters.safetensors")
-"""What every adapter directory holds, ours and mlx-lm's."""
+"""The files of every adapter directory, ours and mlx-lm's."""
 
 
 def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[Path, Run]:
@@ -35,7 +35,7 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         inside = folder / "adapter"
         hint = f"did you mean adapter={inside}?" if inside.is_dir() else "is it an adapter's directory?"
-        raise ConfigError(f"adapter={given[0]}: it holds no {' and no '.join(missing)}; {hint}")
+        raise ConfigError(f"adapter={given[0]}: it has no {' and no '.join(missing)}; {hint}")
     base = _base_of(folder)
     named = {parse_override(o).key_or_group.lstrip("+") for o in rest if "=" in o}
     if base is None and not any(name.startswith("model") for name in named):
@@ -90,7 +90,7 @@ def _unasked(model: Model, base: Model, typed: bool) -> Model:
 
 
 def with_form(adapter: str, rows: str | None, overrides: Sequence[str]) -> tuple[Path, Run]:
-    """The same, from the fields of a web form, which may change the keys of a run and nothing around them.
+    """The adapter and its run from the fields of a web form, which may change keys of a run and nothing around them.
 
     Args:
         adapter: its directory.

@@ -17,7 +17,7 @@ from pipelines.config import Run
 from pipelines.run.folder import RESULTS, check_links, check_own, make_folder, remove_folders
 from pipelines.run.resume import check_same, shaping
 from pipelines.run.run_log import RunLog
-from tasks.artifact import disk_problem, fingerprint, sweep, write_json, write_text
+from tasks.artifact import clear_leftovers, disk_problem, fingerprint, write_json, write_text
 from tasks.device.blas import device
 from tasks.errors import GraftlineError, RunError, hide_secrets
 from tasks.step.bad_batch import BAD_BATCH
@@ -64,7 +64,7 @@ def open_run(run: Run, folder: Path) -> Iterator[None]:
         raise RunError(f"run_dir={folder} cannot be written: {error.strerror or error}") from error
     run_log: RunLog | None = None
     try:
-        swept = [*sweep(folder), *sweep(folder / "checkpoints")]
+        swept = [*clear_leftovers(folder), *clear_leftovers(folder / "checkpoints")]
         check_same(run, folder)
         run_log = RunLog(folder / "run.log")
         _begin(run, folder)

@@ -1,4 +1,4 @@
-"""An adapter on disk: its one deterministic order of parameters, its file layout, its digests, its probe."""
+"""Adapters on disk: saved in one deterministic order of parameters, loaded strictly, with digests and a probe."""
 
 from tasks.adapter.adapter import Adapter, base_fingerprint, read_adapter, save_adapter, write_weights
 from tasks.adapter.adapter_manifest import AdapterManifest, read_adapter_manifest

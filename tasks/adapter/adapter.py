@@ -2,7 +2,7 @@
 
 adapters.safetensors    the parameters, float32, in the order of their names
 adapter_config.json     mlx-lm's: what the rule writes (rank, scale, dropout), keys, number of blocks
-base.json               what each base parameter held, so that another base is noticed
+base.json               a checksum of each base parameter, so that another base is noticed
 probe.safetensors       fixed tokens and their logits at the end of training (tasks/adapter/probe.py)
 manifest.json           the rule, the step, a digest of each tensor and file; written last
 """
@@ -37,7 +37,7 @@ class Adapter(Record):
         path: the directory.
         sha256: the digest of its weights file.
         step: optimizer steps it was trained for.
-        parameters: how many numbers it holds.
+        parameters: how many numbers it contains.
         modules: how many projections it adapts.
         rank: inner size of the update; 0 for a rule that has none.
         scale: factor of the update.
@@ -66,12 +66,12 @@ def save_adapter(
     """Writes the adapter attached to `model` as a directory, complete or not at all.
 
     Args:
-        path: where; what stands there is replaced.
+        path: the directory to write; an existing one is replaced.
         model: a model with LoRA attached.
         rule: the rule it was attached by.
         source: where the base came from.
         step: optimizer steps so far.
-        seed: what A was drawn from.
+        seed: the seed that A was drawn from.
         probe: recorded logits to keep beside it.
         ends: the token at which an answer ends, as it was trained, the most frequent first: a server must stop there.
     """
@@ -100,18 +100,18 @@ def save_adapter(
 def write_weights(path: Path, parameters: dict[str, mx.array]) -> None:
     """Writes tensors in the order of their names: the same ones are the same bytes on every machine.
 
-    `mx.save_safetensors` writes them in the order of a hash table, which is another one on another platform.
+    `mx.save_safetensors` writes them in the order of a hash table, which differs from platform to platform.
     """
     # Not `save_file`, whose files only their owner may read, whatever the umask.
     path.write_bytes(save({name: np.array(array) for name, array in parameters.items()}, metadata={"format": "mlx"}))
 
 
 def read_adapter(path: Path) -> Adapter:
-    """What an adapter directory says of itself, its weights not loaded.
+    """Reads what an adapter directory says about itself; its weights are not loaded.
 
     Raises:
-        AdapterError: no such directory, one without the two files of mlx-lm's layout, or one of which a file says
-            something else than such a file does.
+        AdapterError: no such directory, one without the two files of mlx-lm's layout, or one with a file whose content
+            is not of its kind.
     """
     config, tensors, manifest = read_config(path), tensor_info(path), read_adapter_manifest(path)
     return Adapter(
@@ -137,5 +137,5 @@ def _mlx_lm_config(model: nn.Module, rule: Rule, source: Model) -> dict[str, Any
 
 
 def base_fingerprint(path: Path) -> str:
-    """What identifies the base that an adapter of ours was trained on: every parameter's name, shape and content."""
+    """The fingerprint of the base that an adapter of ours was trained on: its parameters' names, shapes and content."""
     return file_digest(path / BASE)[:16]

@@ -1,4 +1,4 @@
-"""adapter_config.json, mlx-lm's: the size, strength and places of an adapter."""
+"""Reads adapter_config.json, mlx-lm's file: the size, strength and places of an adapter."""
 
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -14,11 +14,11 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapters.safetensors"
 
 
 class Config(NamedTuple):
-    """What adapter_config.json says.
+    """The content of adapter_config.json.
 
     Attributes:
-        rule: what attaches it, to every projection of every block.
-        parameters: `lora_parameters` as they stand there.
+        rule: the rule that attaches it, to every projection of every block.
+        parameters: `lora_parameters` as they are in the file.
         last_blocks: the number of blocks at the end of the model that it is for; mlx-lm takes 0 or less for all.
     """
 
@@ -40,15 +40,15 @@ class _Content(BaseModel):
 
 
 def read_config(path: Path) -> Config:
-    """adapter_config.json, in the hands of the rule whose layer it is of.
+    """Reads adapter_config.json through the rule whose layer it names.
 
     Raises:
-        AdapterError: no such directory, or one without such a file, or one that says something else.
+        AdapterError: no such directory, or one without such a file, or a file with other content.
     """
     if not path.is_dir():
         raise AdapterError(f"adapter at {path}: there is no such directory")
     if missing := [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]:
-        raise AdapterError(f"adapter at {path}: it holds no {' and no '.join(missing)}; is it an adapter's directory?")
+        raise AdapterError(f"adapter at {path}: it has no {' and no '.join(missing)}; is it an adapter's directory?")
     layers = {kind.fine_tune_type: kind for kind in reversed(RULES.values())}
     try:
         plain = read_json(path / CONFIG)

@@ -1,4 +1,4 @@
-"""manifest.json of an adapter directory, read as what it is: data that somebody else may have written."""
+"""Reads manifest.json of an adapter directory as data that somebody else may have written."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,14 @@ from tasks.model import Model
 
 
 class AdapterManifest(BaseModel):
-    """What of a manifest is used; its other keys say how the adapter was made.
+    """The keys of a manifest that are used; its other keys record how the adapter was made.
 
     Attributes:
         files: the digest of each file of the directory.
         tensors: the digest of each tensor.
         step: optimizer steps it was trained for.
         model: where its base came from.
-        answer_ends: what an answer was trained to end with, the most frequent first: a server must stop there.
+        answer_ends: texts that an answer was trained to end with, the most frequent first: a server must stop there.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())

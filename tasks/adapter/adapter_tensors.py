@@ -1,4 +1,4 @@
-"""The tensors of an adapter directory: what its header says of them, and then themselves."""
+"""Reads the tensors of an adapter directory: their dtypes and shapes from the header, and then themselves."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def tensor_info(path: Path) -> dict[str, TensorInfo]:
     """The dtype and shape of each tensor by name, sorted; none is read.
 
     Raises:
-        AdapterError: no such file, or one whose header does not hold.
+        AdapterError: no such file, or one whose header is not valid.
     """
     try:
         return read_tensor_info(path / WEIGHTS)
@@ -33,10 +33,9 @@ def read_tensors(path: Path, wanted: Mapping[str, tuple[int, ...]] | None = None
     Raises:
         AdapterError: no such file, or one that cannot be read.
     """
-    found = tensor_info(path)
     fitting = [
         name
-        for name, info in found.items()
+        for name, info in tensor_info(path).items()
         if info.dtype in DTYPES and (wanted is None or wanted.get(name) == info.shape)
     ]
     try:

@@ -1,4 +1,4 @@
-"""base.json: what each parameter of the base held when the adapter was saved."""
+"""Reads base.json: a checksum of each parameter of the base as it was when the adapter was saved."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _RECORD = TypeAdapter(dict[str, str])
 
 
 def read_base_record(folder: Path) -> dict[str, str] | None:
-    """{parameter: "dtype shape checksum"} as `base_checksums` gives it; None where the adapter does not say.
+    """{parameter: "dtype shape checksum"} as `base_checksums` gives it; None where the adapter has no record.
 
     Raises:
         AdapterError: there is such a file, and it cannot be read.

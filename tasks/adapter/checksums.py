@@ -1,4 +1,4 @@
-"""Checksums of the base beneath an adapter: what each of its parameters held, by name."""
+"""Checksums of the base beneath an adapter, one for each parameter."""
 
 from typing import cast
 
@@ -10,11 +10,11 @@ from mlx.utils import tree_flatten
 from tasks.lora.attach import adapter_parameters
 
 PIECE = 2**22
-"""Entries that are summed at a time, so that a checksum holds a few megabytes however large the parameter."""
+"""Entries that are summed at a time, so that a checksum takes a few megabytes however large the parameter."""
 
 
 def base_checksums(model: nn.Module) -> dict[str, str]:
-    """What each base parameter holds, {name: "dtype shape checksum"}, whether or not an adapter is attached.
+    """The record of each base parameter, {name: "dtype shape checksum"}, whether or not an adapter is attached.
 
     The checksum is two sums modulo 2**64 of the parameter's entries taken as integers: plain, and each times its
     place, so that entries that were exchanged (permuted heads) are noticed as a changed one is. It costs one pass
@@ -38,7 +38,7 @@ def _checksum(array: mx.array) -> str:
     for start in range(0, words.size, PIECE):
         piece = words[start : start + PIECE].astype(mx.uint64)
         places = mx.arange(1, piece.size + 1).astype(mx.uint64)
-        here = int(np.array(mx.sum(piece)))
-        plain += here
-        placed += int(np.array(mx.sum(piece * places))) + start * here
+        total = int(np.array(mx.sum(piece)))
+        plain += total
+        placed += int(np.array(mx.sum(piece * places))) + start * total
     return f"{plain % 2**64:016x}{placed % 2**64:016x}"

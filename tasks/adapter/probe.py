@@ -1,4 +1,4 @@
-"""A probe: fixed tokens and the logits that the model gave for them at the end of training.
+"""The probe of an adapter: fixed tokens and the model's logits for them at the end of training.
 
 A later reload is compared with it. The full logits of a real vocabulary would be hundreds of megabytes, so the
 probe keeps, for each position, the log of the sum of exponentials over the whole vocabulary and the logits of
@@ -60,7 +60,7 @@ class Probe:
 
 
 def record_probe(model: nn.Module, tokens: list[int]) -> Probe:
-    """Runs the model in evaluation mode on one row of tokens and records what it says."""
+    """Runs the model in evaluation mode on one row of tokens and records its logits."""
     with evaluating(model):
         probe = lazy_probe(model, mx.array(tokens, mx.int32))
         probe = replace(probe, logits_TC=mx.contiguous(probe.logits_TC))  # a view would keep all logits
@@ -69,7 +69,7 @@ def record_probe(model: nn.Module, tokens: list[int]) -> Probe:
 
 
 def lazy_probe(model: nn.Module, tokens_T: mx.array) -> Probe:
-    """What `record_probe` records, not yet computed; the model is in evaluation mode already."""
+    """The probe of `record_probe`, not yet computed; the model is in evaluation mode already."""
     logits_TV = model(tokens_T[None])[0].astype(mx.float32)
     step = max(1, logits_TV.shape[-1] // COLUMNS)
     return Probe(tokens_T, logits_TV[:, ::step][:, :COLUMNS], mx.logsumexp(logits_TV, axis=-1))
@@ -78,20 +78,19 @@ def lazy_probe(model: nn.Module, tokens_T: mx.array) -> Probe:
 def read_probe(folder: Path) -> Probe | None:
     """The probe of an adapter directory, or None where it has none.
 
-    Its tokens are ids that somebody else may have written: whoever runs a model on them compares them with its
-    vocabulary first.
+    Its tokens are ids that somebody else may have written: compare them with the vocabulary before running a model.
 
     Raises:
-        AdapterError: there is one, and it cannot be read, or its arrays are none of a probe.
+        AdapterError: there is one, and it cannot be read, or its arrays are not those of a probe.
     """
     path = folder / PROBE_FILE
     if not path.exists() and not path.is_symlink():
         return None
     try:
-        found = read_tensor_info(path)
-        if missing := [name for name in ("tokens", "logits", "logsumexp") if name not in found]:
+        header = read_tensor_info(path)
+        if missing := [name for name in ("tokens", "logits", "logsumexp") if name not in header]:
             raise ValueError(f"it has no {missing[0]!r}")
-        tokens, logits, total = found["tokens"], found["logits"], found["logsumexp"]
+        tokens, logits, total = header["tokens"], header["logits"], header["logsumexp"]
         length = tokens.shape[0] if tokens.shape else 0
         columns = logits.shape[1] if len(logits.shape) == 2 else 0
         if (tokens, total) != (("I32", (length,)), ("F32", (length,))) or logits != ("F32", (length, columns)):

@@ -1,12 +1,12 @@
-"""What flows between stages: records with a fingerprint, and directories on disk, complete or absent."""
+"""Artifacts, which flow between stages: records with a fingerprint, and directories on disk, complete or absent."""
 
 from tasks.artifact.directory import (
     MANIFEST,
     atomic_directory,
+    clear_leftovers,
     damaged_files,
     read_manifest,
     remove_directory,
-    sweep,
 )
 from tasks.artifact.disk import disk_problem, is_disk_full, kept_at
 from tasks.artifact.file import file_digest, write_json, write_text
@@ -19,6 +19,7 @@ __all__ = [
     "Record",
     "TensorInfo",
     "atomic_directory",
+    "clear_leftovers",
     "damaged_files",
     "disk_problem",
     "file_digest",
@@ -31,7 +32,6 @@ __all__ = [
     "read_manifest",
     "read_tensor_info",
     "remove_directory",
-    "sweep",
     "write_json",
     "write_text",
 ]

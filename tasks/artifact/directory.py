@@ -1,8 +1,8 @@
-"""A directory on disk: complete or absent, with a manifest that names the digest of each of its files.
+"""Atomic directories: complete or absent on disk, with a manifest of the digest of each file.
 
-It is written aside, synced, and renamed into place. Its `manifest.json` is written last, so that a torn or edited
-directory is noticed. A process that dies in the middle leaves hidden entries beside it, which `sweep` undoes at the
-next start:
+A directory is written aside, synced, and renamed into place. Its `manifest.json` is written last, so that a torn or
+edited directory is noticed. A process that dies in the middle leaves hidden entries beside it, which `clear_leftovers`
+undoes at the next start:
 
 .NAME.PID.tmp     half written: removed
 .NAME.PID.old     what the new one was to replace: put back where NAME is missing, or else removed
@@ -32,7 +32,7 @@ def atomic_directory(path: Path, manifest: dict[str, Any]) -> Iterator[Path]:
 
     `manifest` is written with a `files` entry added, {name: sha256}; fill the dict inside the block where its
     content is known only then. What stood at `path` before is replaced. On an exception nothing is left behind, and
-    `path` is what it was; a process that dies leaves what `sweep` undoes.
+    `path` is what it was; a process that dies leaves what `clear_leftovers` undoes.
     """
     aside, old = beside(path, "tmp"), beside(path, "old")
     try:
@@ -61,25 +61,25 @@ def atomic_directory(path: Path, manifest: dict[str, Any]) -> Iterator[Path]:
 
 
 def remove_directory(path: Path) -> None:
-    """Removes a directory so that it is there whole or not at all; what cannot be removed is left to `sweep`."""
+    """Removes a directory, which is there whole or not at all; files that resist are left to `clear_leftovers`."""
     gone = beside(path, "gone")
     os.replace(path, gone)
     _remove(gone)
 
 
-def sweep(folder: Path) -> list[str]:
-    """Undoes what a killed process left half done in a folder; gives the names of what it had been at work on.
+def clear_leftovers(folder: Path) -> list[str]:
+    """Undoes what a killed process left half done in a folder; returns the names of the entries that it worked on.
 
-    Only who alone writes there may call it: of a process that is still at work, it would undo the work.
+    Call it only while no other process writes there: it would undo that process's work.
 
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> (folder / ".adapter.123.old").mkdir()
-        >>> sweep(folder), [path.name for path in folder.iterdir()]
+        >>> clear_leftovers(folder), [path.name for path in folder.iterdir()]
         (['adapter'], ['adapter'])
     """
-    swept = []
+    cleared = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not (match := _ASIDE.fullmatch(path.name)):
             continue
@@ -89,8 +89,8 @@ def sweep(folder: Path) -> list[str]:
             shutil.rmtree(path)
         else:
             path.unlink()
-        swept.append(match["name"])
-    return swept
+        cleared.append(match["name"])
+    return cleared
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a disk refuses, in words: it is full, read-only or failing, whoever says so."""
+"""Recognises the errors of a disk that is full, read-only or failing, and puts them in words."""
 
 import errno
 import os
@@ -15,16 +15,16 @@ _CROWDED = 64 << 20  # bytes free below which a write that failed for no given r
 
 
 def is_disk_full(error: BaseException, folder: Path) -> bool:
-    """Whether an error, or one that it was raised from, says that no more fits on the disk of a folder.
+    """Whether an error, or one that it was raised from, means that no more fits on the disk of a folder.
 
     An error of the operating system has a number. The writers of safetensors give the reason in their text alone, and
-    MLX's says no more than that it was unable to write: then the room that is left tells.
+    MLX's only that it was unable to write: then the room that is left decides.
     """
     if isinstance(error, OSError) and error.errno is not None:
         full = error.errno in _FULL
     else:
-        said = str(error)
-        full = "No space left" in said or ("Unable to write" in said and _free(folder) < _CROWDED)
+        text = str(error)
+        full = "No space left" in text or ("Unable to write" in text and _free(folder) < _CROWDED)
     cause = error.__cause__ or error.__context__
     return full or (cause is not None and is_disk_full(cause, folder))
 
@@ -47,11 +47,11 @@ def disk_problem(error: BaseException, folder: Path) -> str | None:
 
 @contextmanager
 def kept_at(folder: Path, name: str) -> Iterator[None]:
-    """Says in one line which place it was, where its disk is full, read-only or failing.
+    """Turns an error of a full, read-only or failing disk into one line that names the folder.
 
     Args:
-        folder: what is written under.
-        name: of that place, in the message.
+        folder: the folder that is written to.
+        name: what the message calls it.
 
     Raises:
         RunError: the disk refused.

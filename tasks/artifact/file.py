@@ -1,4 +1,4 @@
-"""One file: written whole or not at all, on the disk when it is said to be, known by its digest."""
+"""Writes files whole or not at all and waits until they are on the disk; digests them."""
 
 import fcntl
 import hashlib
@@ -37,7 +37,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def beside(path: Path, kind: str) -> Path:
-    """Where something is put until it takes the place of `path`; `sweep` knows the names."""
+    """The hidden path used until it takes the place of `path`; `clear_leftovers` knows the names."""
     return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 
 

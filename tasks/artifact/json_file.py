@@ -1,4 +1,4 @@
-"""A JSON file that somebody else may have written: of a bounded size and depth, refused in a few words otherwise."""
+"""Reads a JSON file that somebody else may have written: bounded in size and depth, refused in a few words."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Records that are what they say, and the fingerprint of any plain value."""
+"""Frozen, strict records, and the fingerprint of any plain value."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def kinds(union: Any) -> dict[str, Any]:
 
 
 def first_problem(error: ValidationError) -> str:
-    """What pydantic refuses first, in one line: where, what, and the value where it is a plain one.
+    """Pydantic's first problem in one line: where, what, and the value where it is a plain one.
 
     Example:
         >>> class Size(Record):

@@ -11,7 +11,7 @@ HEADER = 16 << 20
 
 
 class TensorInfo(NamedTuple):
-    """What a header says of a tensor: its dtype in the format's words (`F32`, `BF16`, `I32`) and its shape."""
+    """The header's entry of a tensor: its dtype in the format's words (`F32`, `BF16`, `I32`) and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -24,7 +24,7 @@ def read_tensor_info(path: Path) -> dict[str, TensorInfo]:
     the format's own library. MLX's reader takes the header's word for it.
 
     Raises:
-        ValueError: it is no such file; the reason is one line.
+        ValueError: it is not a safetensors file; the reason is one line.
     """
     if not path.is_file():
         raise ValueError("it is no regular file")

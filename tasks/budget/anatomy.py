@@ -49,7 +49,7 @@ class Anatomy:
 
     @cached_property
     def widths(self) -> list[int]:
-        """Of each block, what its projections read and make for a position, in numbers."""
+        """For each block, how many numbers its projections read and make for a position."""
         return [sum(sum(linear["weight"].shape[-2:]) for linear in projections(b).values()) for b in self.blocks]
 
     @cached_property

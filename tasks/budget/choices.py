@@ -15,14 +15,17 @@ from tasks.errors import ConfigError
 from tasks.step.recipe import Recipe
 
 RECOMPUTE = {"none": 0.0, "attention": 0.12, "mlp": 0.2, 4: 0.08, 2: 0.17, "all": 0.33}
-"""Granularities, and the share of a step's time that each adds."""
+"""Granularities, and the share of a step's time that each adds (tests/bench/ablation.py, variants `recompute`)."""
 
 HALVED, CHUNKED, PACKED = 0.05, 0.02, 0.15
-"""Share of a step's time that half the micro-batch, a smaller head chunk and a packed base each add."""
+"""Share of a step's time that half the micro-batch, a smaller head chunk and a packed base each add
+(tests/bench/ablation.py, variants `size`, `chunk` and `dequantized`)."""
 
 HEAD_CHUNKS = (1024, 256)
 
 MOST_HALVINGS = 6
+"""Times that the micro-batch is halved at most, 64 rows to 1. Each is one more prediction for a training that does not
+fit, some seconds of a large model (tests/bench/memory_model.py)."""
 
 Changes = dict[str, str | int]
 """Overrides, by key."""

@@ -94,7 +94,7 @@ class Demand:
         return self.parts(recipe).total
 
     def measured(self, recipe: Recipe) -> int:
-        """The peak of real steps on the heaviest batch, whatever else the process holds; reads the weights."""
+        """The peak of real steps on the heaviest batch, other arrays of the process left out; reads the weights."""
         model, memory = self.anatomy.model, recipe.memory
         chunk = memory.head_chunk
         others = begin_peak(named(model.parameters()).values())
@@ -152,13 +152,13 @@ def refusal(demand: Demand, asked: Recipe) -> str:
     if (rank := asked.rule.shaping.get("rank", 1)) > 1:
         savings[f"lora.rank={rank // 2}"] = parts.adapter // 2
     listed = sorted(((saving, name) for name, saving in savings.items() if saving > 0), reverse=True)
-    told = ", ".join(f"{name} saves {_gb(saving)}" for saving, name in listed) or "nothing saves any"
+    saved = ", ".join(f"{name} saves {_gb(saving)}" for saving, name in listed) or "nothing saves any"
     weighed = fastest(plain, demand.longest, demand.quantized, demand.bytes, budget)
     if weighed and weighed[-1].fits:
         fix = f"this fits: {weighed[-1].overrides} ({_gb(weighed[-1].peak_bytes)}), which memory=auto would choose"
     else:
         fix = "no choice of these fits: take a smaller model, a quantized one or shorter rows (data.max_tokens)"
-    return f"training would need {_gb(parts.total)}, the budget is {asked.memory.told}: {told}; {fix}"
+    return f"training would need {_gb(parts.total)}, the budget is {asked.memory.budget_text}: {saved}; {fix}"
 
 
 def _typed(changes: Changes) -> str:

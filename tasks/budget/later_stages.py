@@ -81,4 +81,4 @@ def excess(stages: Stages, memory: Memory) -> str | None:
     name = max(stages, key=lambda name: stages[name], default=None)
     if name is None or stages[name] <= memory.budget:
         return None
-    return f"{WHAT[name]} would need {stages[name] / GB:.3g} GB, the budget is {memory.told}: {FIX[name]}"
+    return f"{WHAT[name]} would need {stages[name] / GB:.3g} GB, the budget is {memory.budget_text}: {FIX[name]}"

@@ -1,4 +1,4 @@
-"""The checks of a verdict: each takes a Subject, an adapter on disk, and says whether it holds and what it saw.
+"""The checks of a verdict: each takes a Subject, an adapter on disk, and returns whether it passed and what it saw.
 
 To add one, write its file with a `check` function and its test, and one line in CHECKS and in tasks/settings.py.
 """

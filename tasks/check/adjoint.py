@@ -1,4 +1,4 @@
-"""Reverse mode against forward mode on the user's own model and adapter: <J v, u> = <v, J^T u>."""
+"""Checks reverse mode against forward mode on the user's own model and adapter: <J v, u> = <v, J^T u>."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ from tasks.grad import adjoint_gap
 from tasks.patch import replaced, uncompiled, wrapped
 
 TOKENS = 16
-"""A short row: the identity holds at any length, and forward mode keeps every layer's tangents."""
+"""A short row: the identity is true at any length, and forward mode keeps every layer's tangents."""
 
 
 def check(subject: Subject) -> Finding:
     """J is the Jacobian of the logits of a few tokens with respect to every adapter parameter.
 
-    In a mixture of experts it is that at fixed experts: a difference that crosses over to others would hold a jump.
+    In a mixture of experts it is taken at fixed experts: a difference that crosses over to others would contain a jump.
     The base computes in float32 here, whatever it is stored in, a layer's weights at a time: a directional derivative
     in bfloat16 is mostly rounding, by which a right gradient would fail and a wrong one pass.
     """

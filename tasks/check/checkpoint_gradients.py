@@ -1,4 +1,4 @@
-"""Gradient checkpointing changes memory, not gradients: on and off agree on the user's own model and adapter."""
+"""Checks that gradient checkpointing changes no gradient of the user's own model and adapter, only memory."""
 
 import math
 from typing import Any

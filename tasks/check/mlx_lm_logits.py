@@ -1,4 +1,4 @@
-"""An independent witness: mlx-lm's own loader accepts the adapter and gives the same logits."""
+"""Checks that mlx-lm's own loader accepts the adapter and gives the same logits."""
 
 from tasks.adapter import record_probe
 from tasks.check.subject import Finding, Subject, agreement

@@ -1,4 +1,4 @@
-"""A fresh load of base and adapter gives the logits that were recorded at the end of training."""
+"""Checks that a fresh load of base and adapter gives the logits that were recorded at the end of training."""
 
 from tasks.adapter import record_probe
 from tasks.check.subject import Finding, Subject, agreement

@@ -1,4 +1,4 @@
-"""The loaded adapter, saved again, is the same file byte for byte."""
+"""Checks that the loaded adapter, saved again, is the same file byte for byte."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is checked: an adapter directory and its base, loaded afresh from disk, and what a check finds."""
+"""The subject of the checks: an adapter directory and its base, loaded afresh from disk; and the finding of a check."""
 
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ LONGEST = 4096
 
 
 class Finding(NamedTuple):
-    """Whether a check holds, and what it saw, in one line."""
+    """Whether a check passed, and what it saw, in one line."""
 
     passed: bool
     detail: str
@@ -58,21 +58,21 @@ class Subject:
         """The logits recorded at the end of training, or None.
 
         Raises:
-            AdapterError: it cannot be read, or holds what the model cannot run: MLX's gather checks no bounds.
+            AdapterError: it cannot be read, or the model cannot run its tokens: MLX's gather checks no bounds.
         """
         if (probe := read_probe(self.adapter)) is None:
             return None
         tokens, limits = np.array(probe.tokens_T), self._limits
         least, most, length = int(tokens.min()), int(tokens.max()), len(tokens)
         if least < 0 or most >= limits.vocabulary:
-            said = f"it holds token id {least if least < 0 else most}, the model's end at {limits.vocabulary - 1}"
+            problem = f"it has token id {least if least < 0 else most}, the model's end at {limits.vocabulary - 1}"
         elif length > limits.positions:
-            said = f"it has {length:,} tokens, the model takes {limits.positions:,}"
+            problem = f"it has {length:,} tokens, the model takes {limits.positions:,}"
         elif length > self.longest:
-            said = f"it has {length:,} tokens, more than {self.longest:,}; verify.probe_tokens={length} runs it"
+            problem = f"it has {length:,} tokens, more than {self.longest:,}; verify.probe_tokens={length} runs it"
         else:
             return probe
-        raise AdapterError(f"adapter at {self.adapter}: {PROBE_FILE} cannot be run: {said}")
+        raise AdapterError(f"adapter at {self.adapter}: {PROBE_FILE} cannot be run: {problem}")
 
     @cached_property
     def tokens(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""checkpoints/step-000100: the arrays of a training state and its counters, committed atomically, some of them kept.
+"""Saves and finds checkpoints/step-000100: a training state's arrays and counters, committed atomically, some kept.
 
 Everything random in training is a function of the seed and the step, and the position in the data is a count of
 batches; so the arrays (adapter masters and optimizer state) and a few counters are the whole state.
@@ -26,11 +26,11 @@ class Checkpoint:
 
     Attributes:
         step: steps done.
-        arrays: by name, the adapter's and the optimizer's.
-        counters: plain numbers that go on where they were.
-        valid_loss: of this very step; None where it did not validate.
-        origin: by what it is of, a digest: what it started from, what it was trained on.
-        scheduled: whether it was due at this step, so that a run that nobody stopped has it too.
+        arrays: the adapter's and the optimizer's arrays by name.
+        counters: plain numbers that continue after a resume.
+        valid_loss: the validation loss of this very step; None where it did not validate.
+        origin: digests of the base, the rows and the tokenizer that it was trained from, by name.
+        scheduled: whether it was due at this step, so that an undisturbed run has it too.
     """
 
     step: int
@@ -47,7 +47,7 @@ def save_checkpoint(
     """Commits a checkpoint under `folder`, then removes those that need not stay.
 
     Args:
-        folder: of the checkpoints.
+        folder: the folder of all checkpoints.
         checkpoint: what to save.
         keep: how many of the newest that were scheduled stay; one that was not stays until the next.
         best: whether the one of the lowest validation loss stays too.
@@ -76,14 +76,14 @@ def newest_checkpoint(folder: Path, *, scheduled: bool = False) -> Checkpoint | 
     """The newest checkpoint that is whole, or None; a damaged one is logged by name and passed over.
 
     Args:
-        folder: of the checkpoints.
+        folder: the folder of all checkpoints.
         scheduled: whether only one that was due counts.
 
     Raises:
         RunError: it is of another version of Graftline.
     """
-    found = [path for _, path in reversed(_steps(folder)) if not scheduled or _manifest(path).get("scheduled", True)]
-    return _first_whole(found)
+    paths = [path for _, path in reversed(_steps(folder)) if not scheduled or _manifest(path).get("scheduled", True)]
+    return _first_whole(paths)
 
 
 def best_checkpoint(folder: Path) -> Checkpoint | None:
@@ -101,8 +101,8 @@ def _first_whole(paths: list[Path]) -> Checkpoint | None:
         arrays = mx.load(str(path / ARRAYS))
         assert isinstance(arrays, dict)
         mx.eval(arrays)  # now, not when they are first used and the file may be gone
-        told = {name: manifest[name] for name in ("valid_loss", "origin", "scheduled") if name in manifest}
-        return Checkpoint(step, arrays, manifest["counters"], **told)
+        optional = {name: manifest[name] for name in ("valid_loss", "origin", "scheduled") if name in manifest}
+        return Checkpoint(step, arrays, manifest["counters"], **optional)
     return None
 
 
@@ -114,19 +114,19 @@ def _problem(path: Path, step: int, manifest: dict[str, Any] | None) -> str | No
     sealed = {key: value for key, value in manifest.items() if key not in ("seal", "files")}
     if manifest.get("seal", fingerprint(sealed)) != fingerprint(sealed):
         return MANIFEST
-    kind, version, of = (manifest.get(name) for name in ("kind", "version", "step"))
+    kind, version, sealed_step = (manifest.get(name) for name in ("kind", "version", "step"))
     if kind == "checkpoint" and version != VERSION:
         raise RunError(
             f"{path} was written by another version of Graftline: it is a checkpoint of version {version}, this one "
             f"reads {VERSION}; go on with that Graftline, or give another run_dir, or resume=never"
         )
-    if (kind, of) != ("checkpoint", step) or ARRAYS not in manifest["files"]:
-        return f"it says {kind} of step {of}, not checkpoint of step {step}"
+    if (kind, sealed_step) != ("checkpoint", step) or ARRAYS not in manifest["files"]:
+        return f"it says {kind} of step {sealed_step}, not checkpoint of step {step}"
     return None
 
 
 def _stale(folder: Path, newest: int, *, keep: int, best: bool, every: int | None) -> list[Path]:
-    """What need not stay. Later ones than the newest were passed over as damaged: the run went on from before them."""
+    """Checkpoints that need not stay. Later ones than the newest were damaged: the run resumed from before them."""
     steps = _steps(folder)
     sound = [path for step, path in steps if step <= newest]
     scheduled = [path for path in sound if _manifest(path).get("scheduled", True)]

@@ -1,8 +1,15 @@
-"""How the arrays of a graph lie in their buffers: what is a view, what an elementwise operation writes, what is copied.
+"""The layout of a graph's arrays in their buffers: which are views, which are written in place, which are copied.
 
 The rules are those of MLX's CPU backend. They decide how many bytes an operation takes: a broadcast mask that is cast
 stays as small as it was, a transposed matrix may have to be copied before it is multiplied.
 """
+
+# Strides are in elements, 0 along a broadcast axis. Three properties decide everything, from the weakest:
+#
+#     contiguous       no gaps, axes in any order, broadcast axes aside    a unary operation writes as it reads: as few
+#                                                                          bytes as the input really has
+#     dense            contiguous and nothing broadcast                    two inputs alike: the result lies like both
+#     row contiguous   dense and in row-major order                        any operation may take the buffer over
 
 import math
 from typing import NamedTuple

@@ -1,8 +1,14 @@
-"""What `mx.compile` makes of a graph: elementwise operations that follow each other become one kernel.
+"""Fuses a graph as `mx.compile` does: elementwise operations that follow each other become one kernel.
 
 The rules are MLX's (compile_fuse in mlx/compile.cpp): an operation joins the kernel of what reads it if nothing
 else does, up to DEPTH operations deep and ARRAYS inputs wide. What joins is never an array of its own.
 """
+
+# The order of everything here is MLX's and cannot be tidied up: kernels are grown from the last operation to the first,
+# each by a depth-first walk over its inputs, and the limits cut the walk where it happens to be. Another order gives
+# other kernels, so other arrays between them, so another peak. Two exceptions to "nothing else reads it": a broadcast
+# is copied into every kernel that reads it (`copied`), since it costs nothing; and an operation whose result is asked
+# for joins all the same, as a further output, if its shape is the kernel's.
 
 from tasks.graph.buffers import BINARY, KERNEL, UNARY
 from tasks.graph.graph import Graph, Op, needed

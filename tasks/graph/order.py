@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tasks.graph.graph import Graph, Op
 
 WIDTH = 20
-"""Of a level, beyond which MLX goes down first (MLX_BFS_MAX_WIDTH)."""
+"""Width of a level beyond which MLX goes down first (MLX_BFS_MAX_WIDTH)."""
 
 
 def ordered(graph: Graph) -> list[Op]:

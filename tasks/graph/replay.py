@@ -5,6 +5,16 @@ shared with its views, taken over by an elementwise operation that reads it last
 an operation that is still queued needs it. The queue is what makes a step take more than its arrays need.
 """
 
+# Three counts decide when a buffer is freed, kept apart because MLX keeps them apart:
+#
+#     wanted[array]    readers to come, plus one each where the array is an output or an input
+#     arrays[buffer]   arrays on the buffer that are still wanted: views share it, an in-place operation hands it over
+#     queued[buffer]   operations handed to the device that have read or written it and are not through yet
+#
+# A buffer goes when the last two are 0. Without the queue only `arrays` would matter, and a graph's peak would be a
+# property of its order alone; with it, a buffer that nothing wants any more stays for up to a few hundred operations.
+# A buffer is taken over in place only by its last reader, when nothing queued needs it, and sizes match within SLACK.
+
 from collections import deque
 from typing import NamedTuple
 
@@ -127,11 +137,12 @@ class _Run:
             dispatches = self._dispatches(op, copies=fresh[0]) + len(temporary) + self.policy.views
         for made in op.outputs:
             self.arrays[self.buffer[made]] += 1
-        own = self.buffer[op.outputs[0]]
-        holds = {self.buffer[at] for at in (*op.inputs, *op.outputs[1:])} - {own}
-        for buffer in holds:
+        # As in MLX: those of the inputs and of the further outputs, without the output's own, which an input may have
+        # given it.
+        needed = {self.buffer[at] for at in (*op.inputs, *op.outputs[1:])} - {self.buffer[op.outputs[0]]}
+        for buffer in needed:
             self.queued[buffer] += 1
-        self._dispatch(op, dispatches, [sum(temporary), *holds])
+        self._dispatch(op, dispatches, [sum(temporary), *needed])
 
     def _write(self, made: int, written: Written) -> bool:
         """Takes over the buffer of an input that is read for the last time, or allocates one; whether it did."""
@@ -190,9 +201,9 @@ class _Run:
         return bool(self.queue) and self.queue[0][0] <= self.full
 
     def _through(self) -> None:
-        temporary, *holds = self.queue.popleft()[1]
+        temporary, *needed = self.queue.popleft()[1]
         self.now -= temporary
-        for buffer in holds:
+        for buffer in needed:
             self.queued[buffer] -= 1
             self._free(buffer)
 

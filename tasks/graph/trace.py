@@ -6,6 +6,20 @@ here, forward and backward side by side, and what MLX's autograd does between th
 numbers of their own; the marks are taken out again, and the backward put where autograd asked for it.
 """
 
+# How a call y = f(x) of a custom function goes through an export that cannot contain one (`Marks.call` builds it,
+# `_spliced` takes it apart; m1, m2, m3 are numbers that occur nowhere else in the graph):
+#
+#     built while tracing                         what becomes of it
+#     y = f(stop_gradient(x))   an extra output   the forward, as the model runs it
+#     s = sum(x * m1); y' = broadcast(s) * m2     y' becomes a view of y (one CustomTransforms of x and y); autograd
+#                                                 sees a path from y' to x, so it makes the products m2 * dy and m1 * ds
+#     g = f.vjp(x, m3)          an extra output   g, with m3 replaced by the dy that was multiplied by m2;
+#                                                 m1 * ds, which is autograd's dx, is replaced by g
+#
+# So MLX's own autograd decides when each backward runs and what is summed with it, and its numbers are never needed.
+# A mark is the second factor in the forward and the first one in autograd's products, which tells the two apart. It
+# may reach its product through AsType and Broadcast, so marks are followed through those.
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,8 +38,8 @@ def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bo
     """The graph of `fn(*inputs)`, gradients and custom functions included; nothing is computed.
 
     Args:
-        fn: what it reads must come in as an argument; other arrays count as constants, and must be small.
-        inputs: of which only shape and dtype are looked at; they may be lazy.
+        fn: the computation; arrays that it does not take as an argument count as constants, and must be small.
+        inputs: its arguments; only their shapes and dtypes are read, they may be lazy.
         compiled: whether it will be compiled, so that what a custom function's forward and backward both compute is
             computed once and kept, and elementwise operations become kernels.
 
@@ -86,7 +100,11 @@ def trace_model(
 
 
 def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
-    """Builds the graph of the records, without marks: each custom function between its forward and its backward."""
+    """Builds the graph of the records, without marks: each custom function between its forward and its backward.
+
+    `stands` maps an array to the one that takes its place; `forward` and `backward` map a mark to the array that was
+    multiplied by it and to the product; `spread` maps a placeholder of a cotangent to its broadcast.
+    """
     numbers, arrays = dict[str, int](), list[Array]()
 
     def number(exported: tuple[str, tuple[int, ...], mx.Dtype]) -> int:

@@ -1,4 +1,4 @@
-"""Memory: the allocator's limits, what is in use, and what a graph will hold at most when it is evaluated."""
+"""Memory: its settings, the allocator's limits, and the bytes in use."""
 
 from tasks.memory.limits import GB, Checkpoint, Memory, limits
 from tasks.memory.usage import begin_peak, usage

@@ -1,4 +1,4 @@
-"""The allocator's limits, set for a block of code and put back after it.
+"""Memory settings, and the allocator's limits: set for a block of code and put back after it.
 
 MLX's limits are global to the process, so a run that sets them must not leave them to the next one. The memory
 limit is back-pressure, not an error: above it MLX waits for running work and frees its cache before allocating.
@@ -31,17 +31,17 @@ Checkpoint = Annotated[Literal["none", "attention", "mlp", "all"] | int, BeforeV
 
 
 class Memory(Record):
-    """What memory a run may take: `conf/memory/*.yaml`.
+    """The memory that a run may take, and how it is spent: `conf/memory/*.yaml`.
 
     Attributes:
         checkpoint: gradient checkpointing: "none" keeps every activation for the backward pass; "all" keeps what goes
             into each block and computes the rest again, one block at a time, for about a third more time;
             "attention" and "mlp" do so with that part of each block; a number k with every k-th block, the first
             among them.
-        base: how a quantized base is held while training lasts: `quantized` keeps it packed and unpacks each matrix
-            for its use; `dequantized` holds dense matrices of the same weights, which saves the unpacking and takes
-            the memory that they would without quantization; `auto` holds dense ones where they fit in two fifths of
-            the device's memory.
+        base: how a quantized base is stored while training lasts: `quantized` keeps it packed and unpacks each matrix
+            for its use; `dequantized` keeps dense matrices of equal weights, which saves the unpacking and takes the
+            memory of a base without quantization; `auto` keeps dense ones where they fit in two fifths of the device's
+            memory.
         head_chunk: the most positions whose logits are alive at a time, of those that the loss counts; None computes
             the logits of every position at once.
         limit_gb: the budget: a run whose training needs more is refused before a weight is read, and MLX holds
@@ -62,7 +62,7 @@ class Memory(Record):
 
     @property
     def budget(self) -> int:
-        """Bytes that training may hold.
+        """Bytes that training may take.
 
         Example:
             >>> Memory(limit_gb=2.5).budget
@@ -71,15 +71,15 @@ class Memory(Record):
         return device_memory() if self.limit_gb is None else int(self.limit_gb * GB)
 
     @property
-    def told(self) -> str:
-        """The budget, and whose it is, as a refusal names them.
+    def budget_text(self) -> str:
+        """The budget and where it comes from, for a message.
 
         Example:
-            >>> Memory(limit_gb=2.5).told
+            >>> Memory(limit_gb=2.5).budget_text
             '2.5 GB (memory.limit_gb)'
         """
-        whose = "memory.limit_gb" if self.limit_gb is not None else "what this device has; set memory.limit_gb"
-        return f"{self.budget / GB:.3g} GB ({whose})"
+        source = "memory.limit_gb" if self.limit_gb is not None else "what this device has; set memory.limit_gb"
+        return f"{self.budget / GB:.3g} GB ({source})"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How much memory MLX holds now and held at most.
+"""Measures the memory that MLX's arrays take now and took at most.
 
 The peak excludes the allocator's cache, so what a process really takes is active + cache; both are reported.
 """
@@ -10,7 +10,7 @@ import mlx.core as mx
 
 
 def usage() -> dict[str, int]:
-    """Bytes held by live arrays, by the allocator's cache, and at most by arrays since `mx.reset_peak_memory()`.
+    """Bytes of live arrays, of the allocator's cache, and of arrays at most since `mx.reset_peak_memory()`.
 
     Example:
         >>> sorted(usage())
@@ -23,25 +23,25 @@ def usage() -> dict[str, int]:
     }
 
 
-def begin_peak(own: Iterable[mx.array]) -> int:
-    """Starts a measurement: what else the process holds, in bytes, to be taken off `mx.get_peak_memory()` at its end.
+def begin_peak(counted: Iterable[mx.array]) -> int:
+    """Starts a measurement; returns the bytes of all other arrays, to be taken off `mx.get_peak_memory()` at its end.
 
     Args:
-        own: arrays that the measurement counts, such as a model's; those that are lazy yet are computed.
+        counted: arrays that the measurement counts, such as a model's; lazy ones are computed first.
 
     Example:
-        >>> elsewhere, own = mx.zeros(10**6), mx.zeros(1000)
+        >>> elsewhere, counted = mx.zeros(10**6), mx.zeros(1000)
         >>> mx.eval(elsewhere)
-        >>> others = begin_peak([own])
-        >>> mx.eval(own + 1)
+        >>> others = begin_peak([counted])
+        >>> mx.eval(counted + 1)
         >>> 8_000 <= mx.get_peak_memory() - others < 100_000
         True
     """
     gc.collect()
-    counted = {id(array): array for array in own}
-    for array in counted.values():  # one by one, or what they are made from would be there at once
+    arrays = {id(array): array for array in counted}
+    for array in arrays.values():  # one by one, or what they are made from would be there at once
         mx.eval(array)
     mx.synchronize()
     mx.clear_cache()
     mx.reset_peak_memory()
-    return mx.get_active_memory() - sum(array.nbytes for array in counted.values())
+    return mx.get_active_memory() - sum(array.nbytes for array in arrays.values())

@@ -25,7 +25,7 @@ class AdamW(Record):
         betas: decay of the running means of the gradient and of its square, each in [0, 1).
         eps: added to the denominator.
         clip_norm: largest global norm of the gradients; None clips nothing.
-        schedule: what the rate does after warm-up.
+        schedule: how the rate changes after warm-up.
         warmup: whole steps; or below 1, a share of all steps.
         min_lr: where the schedule ends, as a share of lr: 0, or from LEAST_SHARE to 1.
         lr_end: where it ends as a rate, above 0 and at most lr; give this or `min_lr`.

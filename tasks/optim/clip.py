@@ -31,7 +31,7 @@ def clip(grads: Any, clip_norm: float | None) -> tuple[Any, mx.array]:
 
     Args:
         grads: a tree of arrays; each keeps its dtype.
-        clip_norm: the most, above 0; None measures without clipping.
+        clip_norm: the largest norm, above 0; None measures without clipping.
 
     Returns:
         (the tree, the norm before clipping: scalar float32). Nothing is synchronised: the norm is an array, and a

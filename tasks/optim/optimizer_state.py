@@ -1,4 +1,4 @@
-"""An optimizer's state as flat named arrays, so that a checkpoint can hold it and a resumed run go on exactly.
+"""An optimizer's state as flat named arrays, so that a checkpoint can contain it and a resumed run continue exactly.
 
 Names are MLX's own tree paths (`step`, `layers.0.q_proj.weight.m`), sorted: safetensors bytes follow the order of
 insertion, and the same state must be the same file.
@@ -30,7 +30,7 @@ def load_state(optimizer: Optimizer, arrays: dict[str, mx.array], parameters: An
     """Puts a state back, in place of the optimizer's own.
 
     Args:
-        arrays: what `state_arrays` gave.
+        arrays: the state, as `state_arrays` returned it.
         parameters: the tree that is trained; the state must have been made for it.
 
     Raises:

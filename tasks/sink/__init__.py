@@ -23,7 +23,7 @@ def _known(name: str) -> str:
 
 
 SinkName = Annotated[str, AfterValidator(_known)]
-"""A name that `sinks` may hold."""
+"""A name in the setting `sinks`."""
 
 __all__ = [
     "SINKS",

@@ -1,4 +1,4 @@
-"""What is measured at each step, and the counters that go on over steps and resumes."""
+"""The metrics of a step, and the counters that run on over steps and resumes."""
 
 import math
 from dataclasses import asdict, dataclass, field, replace
@@ -21,9 +21,9 @@ class StepMetrics:
         supervised_tokens: those of them that the loss counts.
         seconds: wall time of this step.
         tokens_per_second: real tokens so far divided by the wall time of training so far, compiling included.
-        active_memory_bytes: held by arrays after the step.
-        cache_memory_bytes: held by the allocator for reuse.
-        peak_memory_bytes: the most that arrays held since training began.
+        active_memory_bytes: bytes of arrays after the step.
+        cache_memory_bytes: bytes that the allocator keeps for reuse.
+        peak_memory_bytes: bytes of arrays at most since training began.
         valid_loss: as `loss`, over the validation rows; None where this step did not validate.
         skipped: True where the loss or the gradient is not finite, and nothing was updated; None otherwise.
         spike: True where the loss is far above those of the steps before; None otherwise.
@@ -51,7 +51,7 @@ class StepMetrics:
 
 @dataclass
 class Counters:
-    """What goes on over steps and resumes; plain numbers, so that a checkpoint can hold them.
+    """Sums and records over steps and resumes; plain numbers, so that a checkpoint can contain them.
 
     Example:
         >>> counters = Counters()
@@ -126,7 +126,7 @@ class Counters:
         )
 
     def validated(self, metrics: StepMetrics, valid_loss: float) -> StepMetrics:
-        """The same step with its validation loss, which the counters keep."""
+        """Adds the validation loss to a step's metrics, and to the counters."""
         self.valid_loss = valid_loss
         if self.best_loss is None or valid_loss < self.best_loss:
             self.best_loss, self.best_step, self.since_best = valid_loss, metrics.step, 0

@@ -1,4 +1,4 @@
-"""What a sink is: opened with the context of its run, given a line a step, closed with how the training ended."""
+"""The interface of a sink: opened with the context of its run, given a line a step, closed with how training ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +18,7 @@ class SinkContext:
     """The run that a sink is opened for.
 
     Attributes:
-        name: of the run.
+        name: the run's name.
         folder: the run directory.
         config: the run's settings as plain values, by key.
         first: steps done before this process; the next line is of the step after it.
@@ -87,7 +87,7 @@ class Sinks:
 
     Attributes:
         make: opens each sink.
-        name: of the run, for the sinks' context.
+        name: the run's name, for the sinks' context.
         config: the run's settings as plain values, for the sinks' context.
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.nn as nn
 
-from tasks.artifact import sweep
+from tasks.artifact import clear_leftovers
 from tasks.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint, save_checkpoint
 from tasks.errors import RunError
 from tasks.sink import Counters
@@ -49,7 +49,7 @@ class States:
     def __init__(self, model: nn.Module, update: Update, recipe: Recipe, out: Path, origin: dict[str, str]):
         self._model, self._update, self._recipe, self._out, self._origin = model, update, recipe, out, origin
         self._folder = out / "checkpoints"
-        sweep(self._folder)
+        clear_leftovers(self._folder)
 
     def first(self) -> State:
         """The newest state on disk, or the one before the first step.

@@ -48,7 +48,7 @@ def _config(adapter: Path, **changes: Any) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a flipped bit": (
         lambda a: flip_last_byte(a / "adapters.safetensors"),
-        "1 of 42 tensors do not fit: model.layers.2.self_attn.v_proj.lora_b holds other bytes than when it was saved",
+        "1 of 42 tensors do not fit: model.layers.2.self_attn.v_proj.lora_b has other bytes than when it was saved",
     ),
     "a missing tensor": (
         lambda a: rewrite(a, change=lambda t: t.pop(f"{Q}.lora_a")),
@@ -75,12 +75,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         f"{Q}.linear.weight (64, 64) is no adapter parameter of the model",
     ),
     "a truncated file": (_truncate, "adapters.safetensors cannot be read: "),
-    "no file at all": (lambda a: (a / "adapters.safetensors").unlink(), "it holds no adapters.safetensors; "),
+    "no file at all": (lambda a: (a / "adapters.safetensors").unlink(), "it has no adapters.safetensors; "),
     "garbage for weights": (
         lambda a: (a / "adapters.safetensors").write_bytes(b"garbage"),
         "adapters.safetensors cannot be read: ",
     ),
-    "no config": (lambda a: (a / "adapter_config.json").unlink(), "it holds no adapter_config.json; "),
+    "no config": (lambda a: (a / "adapter_config.json").unlink(), "it has no adapter_config.json; "),
     "a garbage config": (
         lambda a: (a / "adapter_config.json").write_text("{"),
         "adapter_config.json cannot be read: ",

@@ -129,5 +129,5 @@ def test_what_a_directory_lacks_is_said(there, tmp_path):
     for name in there:
         (tmp_path / name).write_text("{}")
     lacks = [name for name in ("adapter_config.json", "adapters.safetensors") if name not in there]
-    with pytest.raises(AdapterError, match=f"it holds no {' and no '.join(lacks)}; is it an adapter's directory"):
+    with pytest.raises(AdapterError, match=f"it has no {' and no '.join(lacks)}; is it an adapter's directory"):
         read_adapter(tmp_path)

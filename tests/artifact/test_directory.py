@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.artifact import atomic_directory, damaged_files, file_digest, read_manifest, remove_directory, sweep
+from tasks.artifact import (
+    atomic_directory,
+    clear_leftovers,
+    damaged_files,
+    file_digest,
+    read_manifest,
+    remove_directory,
+)
 
 
 def write(path: Path, **files: str) -> None:
@@ -75,10 +82,10 @@ def test_a_sweep_puts_back_what_was_to_be_replaced_and_removes_the_rest(tmp_path
         (tmp_path / name / "half").write_text("?")
     (tmp_path / ".config.yaml.77.tmp").write_text("half")
     (tmp_path / ".keep").write_text("a person's own")
-    assert sorted(sweep(tmp_path)) == ["a", "a", "b", "c", "config.yaml"]
+    assert sorted(clear_leftovers(tmp_path)) == ["a", "a", "b", "c", "config.yaml"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "a", "b"]
     assert damaged_files(tmp_path / "a") == damaged_files(tmp_path / "b") == []
-    assert sweep(tmp_path) == sweep(tmp_path / "absent") == []
+    assert clear_leftovers(tmp_path) == clear_leftovers(tmp_path / "absent") == []
 
 
 def test_a_directory_is_removed_whole(tmp_path):

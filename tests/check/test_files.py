@@ -9,7 +9,7 @@ from tests.adapter.damage import flip_last_byte
 
 
 def test_what_was_saved_is_whole(trained):
-    assert check(Subject(*trained())) == (True, "4 files hold the bytes they were saved with")
+    assert check(Subject(*trained())) == (True, "4 files have the bytes they were saved with")
 
 
 @pytest.mark.parametrize("name", ["adapters.safetensors", "adapter_config.json", "base.json", "probe.safetensors"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
-from tasks.artifact import atomic_directory, damaged_files, read_manifest, sweep, write_text
+from tasks.artifact import atomic_directory, clear_leftovers, damaged_files, read_manifest, write_text
 from tasks.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from tests.durability.faults import Death, Faults, How
 
@@ -132,7 +132,7 @@ def test_each_operation_fails_in_turn(case: str, how: How, tmp_path: Path) -> No
         assert failed or seen[at - 1] in ("rmtree", "unlink", "mkdir"), told
         if how == "error":
             assert not litter(folder), told
-        sweep(folder)
+        clear_leftovers(folder)
         assert not litter(folder), told
         state = whole(folder)
         assert state in states, told
@@ -151,7 +151,7 @@ def test_each_operation_is_the_last_of_a_process(case: str, tmp_path: Path) -> N
         before(tmp_path / f"{at}")
     subprocess.run([sys.executable, "-m", __name__, case, str(tmp_path), str(len(seen))], cwd=ROOT, check=True)
     for at in range(1, len(seen) + 1):
-        sweep(tmp_path / f"{at}")
+        clear_leftovers(tmp_path / f"{at}")
         assert whole(tmp_path / f"{at}") in states, seen[at - 1]
         assert not litter(tmp_path / f"{at}")
 

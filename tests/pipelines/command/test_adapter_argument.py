@@ -106,8 +106,8 @@ def test_held_out_rows_are_the_only_data(tmp_path: Path) -> None:
         ([], "say which adapter"),
         (["adapter=/nowhere"], "no such directory"),
         (["adapter={}"], "say model.path"),
-        (["adapter={}/empty"], "holds no adapter_config.json and no adapters.safetensors; is it an adapter's"),
-        (["adapter={}/run", "model.path=a/b"], r"holds no .*; did you mean adapter=.*/run/adapter\?"),
+        (["adapter={}/empty"], "has no adapter_config.json and no adapters.safetensors; is it an adapter's"),
+        (["adapter={}/run", "model.path=a/b"], r"has no .*; did you mean adapter=.*/run/adapter\?"),
     ],
 )
 def test_what_is_missing_is_said(overrides: list[str], words: str, tmp_path: Path) -> None:
