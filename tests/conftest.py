@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     import mlx.core as mx  # not at the top: `tasks` must be imported before it, to put a fast BLAS in front
 
-    if "families" not in config.getoption("markexpr"):
+    if "families" not in config.option.markexpr:
         items[:] = [item for item in items if not item.get_closest_marker("families")]
     slow = {item.path for item in items if item.get_closest_marker("flow") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in slow)  # the last of them would keep one process waiting for the other

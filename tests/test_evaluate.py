@@ -45,6 +45,8 @@ def test_the_losses_are_the_base_s_and_the_adapter_s(examples, token_cache, trai
     assert scores.loss_before == pytest.approx(true_loss(model, rows, most), rel=1e-5)
     load_adapter(path, model)
     assert scores.loss_after == pytest.approx(true_loss(model, rows, most), rel=1e-5)
+    assert scores.loss_before is not None
+    assert scores.loss_after is not None
     assert scores.loss_after < scores.loss_before
 
 

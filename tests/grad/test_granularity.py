@@ -104,7 +104,7 @@ def sharing():
     model.freeze()
     attach(model, LoRA(rank=4, alpha=8.0))
     for layer in adapted_layers(model).values():
-        layer.lora_b = 0.05 * mx.random.normal(layer.lora_b.shape, key=next(keys))
+        layer.lora_b = 0.05 * mx.random.normal(layer["lora_b"].shape, key=next(keys))
     return model
 
 

@@ -9,6 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+import pipelines.command.terminal
 import pipelines.evaluate
 import pipelines.verify
 from pipelines.command.line import _say
@@ -83,8 +84,6 @@ def test_no_table_or_line_in_a_terminal_is_read_or_acts(
     capsys: pytest.CaptureFixture[str],
     report: dict[str, Any],  # noqa: F811
 ) -> None:
-    import pipelines.command.terminal
-
     given = lambda *_, **__: (Path("/x"), None)  # noqa: E731
     for module in (pipelines.evaluate, pipelines.verify):
         monkeypatch.setattr(module, "with_adapter", given)
