@@ -1,4 +1,4 @@
-"""Lists what is offered to the Prefect UI: each flow with the page that its deployment shows."""
+"""Lists the deployments in the Prefect UI: each flow with the page that it shows there."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -38,10 +38,10 @@ class Schedule(Record):
         sweep: as in the form of `sweep`; None for `finetune`.
         experiment: as in its form.
         overrides: as in its form.
-        cron: when, in five fields; give this or `interval`.
+        cron: the times of start in cron's five fields; give this or `interval`.
         interval: seconds from one start to the next.
-        timezone: of `cron` and `window`; None is this machine's.
-        window: the hours it may train in, as in 22:00-06:00; what is not finished then goes on in the next ones.
+        timezone: the time zone of `cron` and `window`; None is this machine's.
+        window: the hours it may train in, as in 22:00-06:00; what is not finished then resumes in the next ones.
     """
 
     deployment: Literal["finetune", "sweep"] = "finetune"
@@ -70,7 +70,7 @@ class Schedule(Record):
         return self.timezone or local_timezone()
 
     def parameters(self) -> dict[str, Any]:
-        """What the form is filled with."""
+        """The parameters of the flow, as a person would fill in its form."""
         hours = self.window and (self.window if " " in self.window else f"{self.window} {self.zone()}")
         return {
             **({"sweep": self.sweep} if self.sweep else {}),
@@ -79,7 +79,7 @@ class Schedule(Record):
         }
 
     def says(self) -> str:
-        """When, in a few words.
+        """The times of start in a few words.
 
         Example:
             >>> Schedule(cron="0 22 * * *", timezone="UTC", window="22:00-06:00").says()
@@ -163,6 +163,6 @@ def _require_inside(name: str, cron: str, zone: str, hours: str) -> None:
 
 
 def local_timezone() -> str:
-    """The IANA name of this machine's time zone; UTC where it does not say."""
+    """The IANA name of this machine's time zone; UTC where it has none."""
     name = os.environ.get("TZ") or os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
     return name if name in available_timezones() else "UTC"

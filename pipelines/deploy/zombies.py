@@ -13,12 +13,12 @@ NAME = "Graftline: mark dead runs as crashed"
 SILENCE = timedelta(seconds=155)
 """Five heartbeats of 30 s (pyproject.toml, `flows.heartbeat_frequency`) and a little."""
 SIGNS = {"prefect.flow-run.heartbeat", "prefect.flow-run.Cancelling"}
-"""What another event must follow. Events carry the names of states, not their types: any event will do, so that a run
-that ended in a state of our own, such as Paused, is not taken for dead."""
+"""Events that another one must follow. Events carry the names of states, not their types: any event will do, so that a
+run that ended in a state of our own, such as Paused, is not taken for dead."""
 
 
 def automation() -> AutomationCore:
-    """Marks a run as crashed that is silent for SILENCE after a heartbeat or after a request to cancel."""
+    """The automation that marks a run as crashed: silent for SILENCE after a heartbeat or a request to cancel."""
     return AutomationCore(
         name=NAME,
         description="Installed by pipelines.serve. A run that says nothing for 155 s is dead.",

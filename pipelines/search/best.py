@@ -36,17 +36,17 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
     """Makes sure that the adapter of the best trial is evaluated and verified as the run says, and copies it to best/.
 
     Args:
-        search: what was searched.
-        row: of the best trial; see `trials.trials`.
+        search: the search.
+        row: the row of the best trial; see `trials.trials`.
         as_stage: as for `run_stages`.
 
     Returns:
-        What the report says of it: where it is, its digest, its own report's scores and verdict, and its command. Of
+        The report's entry of it: where it is, its digest, its own report's scores and verdict, and its command. For
         a trial of another machine only where it is and its command: that machine's worker copies it.
 
     Raises:
         VerifyError: it does not pass in full.
-        RunError: the adapter is gone, or the copy is not what was copied.
+        RunError: the adapter is gone, or the copy differs from it.
     """
     out, number, changes = search.folder / "best", row["number"], search.changes(row["values"], cheap=False)
     identity = {"study": search.sweep.study, "trial": number, "run": fingerprint([changes, search.run])}
@@ -87,7 +87,7 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
 
 
 def _done(run: Run, folder: Path) -> dict[str, Any] | None:
-    """The trial's own report, where it was evaluated and verified as the run says and its adapter is what it was."""
+    """The trial's own report, if it was evaluated and verified as the run says and its adapter is unchanged."""
     if not (folder / "manifest.json").exists() or damaged_files(folder / "adapter"):
         return None
     earlier, now = earlier_settings(folder) or {}, run.model_dump(mode="json")

@@ -7,15 +7,15 @@ from pydantic import Field, model_validator
 from tasks.artifact import Record
 
 When = dict[str, Any]
-"""Keys of the space, each with the value or the list of values under which a key is tried at all."""
+"""A condition: other keys of the space, each with the value or values under which this key is tried at all."""
 
 
 class Categorical(Record):
-    """One of a list: numbers, strings, booleans, null, lists; or names of files of a group of conf/.
+    """A choice from a list: numbers, strings, booleans, null, lists; or names of files of a group of conf/.
 
     Attributes:
-        choices: what is chosen from.
-        when: under which values of other keys it is tried.
+        choices: the values to choose from.
+        when: the values of other keys under which it is tried.
     """
 
     kind: Literal["categorical"]
@@ -33,11 +33,11 @@ class Int(Record):
     """A whole number of a range, both ends included.
 
     Attributes:
-        low: the least.
-        high: the most.
-        step: from one to the next; 1 where `log` is set.
+        low: the smallest value.
+        high: the largest value.
+        step: the distance between neighbours; 1 where `log` is set.
         log: whether its logarithm is drawn evenly.
-        when: under which values of other keys it is tried.
+        when: the values of other keys under which it is tried.
     """
 
     kind: Literal["int"]
@@ -57,11 +57,11 @@ class Float(Record):
     """A number of a range, both ends included.
 
     Attributes:
-        low: the least.
-        high: the most.
-        step: from one to the next; None for any number between.
+        low: the smallest value.
+        high: the largest value.
+        step: the distance between neighbours; None for any number between.
         log: whether its logarithm is drawn evenly, as a learning rate's should be.
-        when: under which values of other keys it is tried.
+        when: the values of other keys under which it is tried.
     """
 
     kind: Literal["float"]
@@ -86,7 +86,7 @@ class TPE(Record):
     """Draws where good trials were likelier than others (tree-structured Parzen estimator).
 
     Attributes:
-        seed: of every draw; with one worker, the same seed tries the same trials.
+        seed: the seed of every draw; with one worker, the same seed tries the same trials.
         startup: trials drawn at random before it begins to learn.
     """
 
@@ -128,11 +128,11 @@ class Median(Record):
 
 
 class Halving(Record):
-    """Lets one in `factor` of the trials go on at each rung (asynchronous successive halving).
+    """Lets one in `factor` of the trials continue at each rung (asynchronous successive halving).
 
     Attributes:
         first: steps to the first rung; the next is `factor` times as far.
-        factor: of how many one goes on.
+        factor: the number of trials at a rung of which one continues.
     """
 
     kind: Literal["halving"]
@@ -141,11 +141,11 @@ class Halving(Record):
 
 
 class Budget(Record):
-    """When it is enough: whichever comes first.
+    """The end of a search: whichever limit is reached first.
 
     Attributes:
         trials: how many are tried, those that were stopped or failed counted too.
-        hours: of work, summed over the workers; no trial begins after that, and those begun end.
+        hours: hours of work, summed over the workers; no trial begins after that, and those begun are finished.
     """
 
     trials: Annotated[int, Field(ge=1)] | None = None
@@ -153,19 +153,19 @@ class Budget(Record):
 
 
 class Sweep(Record):
-    """A search.
+    """The settings of a search.
 
     Attributes:
         study: its name, and that of its folder under outputs/sweeps.
-        space: what is tried, by key of a run; see `PARAMETERS`.
+        space: the values to try, by key of a run; see `PARAMETERS`.
         sampler: how values are drawn.
-        pruner: which trials are stopped early, by their validation loss.
+        pruner: how trials are stopped early, by their validation loss.
         objective: the number of report.json that trials are judged by, as in `evaluate.loss_after`.
         direction: whether less or more of it is better.
-        budget: when it is enough; a grid needs none.
+        budget: when the search ends; a grid needs none.
         storage: sqlite:///FILE or postgresql://...; None for study.db in the folder. Workers on several machines share
             a PostgreSQL.
-        trial: overrides of the trials alone, of `evaluate` and `verify`: what is cheaper on those that lose. The best
+        trial: overrides for the trials alone, of `evaluate` and `verify`, so that those that lose cost less. The best
             adapter is evaluated and verified as the run says.
         grace: seconds without a sign of life after which another machine's worker counts as dead.
         attempts: how many times a trial may take its worker with it before it counts as failed.

@@ -30,7 +30,7 @@ RUN = "flow_run"
 
 
 def as_flow(claimed: Claimed, values: space.Values, body: Callable[[], Outcome]) -> Outcome:
-    """Runs a trial as a flow run of its own; one that does not run to its end ends under the name of how it did."""
+    """Runs a trial as a flow run of its own, whose final state is named after the outcome, such as Pruned."""
     optuna, number, outcomes, ended = claimed.trial, claimed.trial.number, list[Outcome](), list[GraftlineError]()
 
     @flow(name="trial", flow_run_name=f"trial {number}: {title(values)}"[:120], validate_parameters=False)
@@ -79,7 +79,7 @@ def bury(earlier: str) -> None:
 
 
 def title(values: space.Values) -> str:
-    """What a trial tries, short.
+    """The values of a trial, short.
 
     Example:
         >>> title({"lora.rank": 8, "optim.lr": 0.000312345})

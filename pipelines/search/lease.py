@@ -2,7 +2,7 @@
 
 A worker beats: it adds one to the row every few seconds. It is dead for certain if it ran on this machine and the
 kernel has freed its lock; of one on another machine it is assumed after `grace` seconds without a beat, by the clock of
-the one who watches, so that no two clocks need agree. A row is taken by a compare-and-swap on owner and beat.
+whoever watches, so that no two clocks need agree. A row is taken by a compare-and-swap on owner and beat.
 """
 
 import logging
@@ -55,7 +55,7 @@ class Leases:
     """The leases of one study, for one worker.
 
     Args:
-        storage: of the study.
+        storage: the storage of the study.
         study: its name.
         folder: where the workers of this machine have their locks.
         grace: seconds without a beat after which a worker elsewhere counts as dead.
@@ -70,7 +70,7 @@ class Leases:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Shows for the length of a block that this worker lives; after an error the lock stays, free, to be found."""
+        """Keeps this worker's lock for the length of a block, a sign of life; after an error its file stays, free."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._lock_of(self._me)):
             yield
@@ -95,16 +95,16 @@ class Leases:
 
         def ask() -> dict[int, Lease]:
             with self._engine.connect() as connection:
-                found = connection.execute(wanted.where(_TABLE.c.study == self._study)).all()
-            return {row[0]: Lease(*row[1:]) for row in found}
+                selected = connection.execute(wanted.where(_TABLE.c.study == self._study)).all()
+            return {row[0]: Lease(*row[1:]) for row in selected}
 
         return self._storage.patiently(ask)
 
     def take(self, number: int, row: Lease | None) -> bool:
-        """Takes a trial that was read as `row`; False where somebody works at it, or was faster.
+        """Takes a trial that was read as `row`; False where another worker has it, or was faster.
 
-        One that this worker has itself is what it could not give back while the storage was away, or took without
-        hearing so: that of a worker which does one thing at a time.
+        A lease that is this worker's already is taken again: a worker does one thing at a time, so it is one that it
+        could not give back while the storage was away, or took without receiving the answer.
         """
         if row is None:
             taken = self._storage.patiently(lambda: self._insert(number))

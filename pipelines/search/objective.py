@@ -1,4 +1,4 @@
-"""Names the objective of a search: any number of report.json, known before there is a report."""
+"""Lists the possible objectives of a search, the numbers of report.json, before there is a report; reads one."""
 
 from collections.abc import Iterator
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""Optuna's storage, each question of it asked as `Storage` asks: again for a while, if the database is away."""
+"""Optuna's storage with retries: each query is repeated for a while, as `Storage` does, if the database is away."""
 
 import time
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 FAILURES = (SQLAlchemyError, StorageInternalError)
-"""What a storage that does not answer raises."""
+"""The errors of a storage that does not answer."""
 TRIES = 10
 """Attempts at creating the tables, beside other workers that start at the same moment."""
 ONCE = ("create_new_trial", "set_trial_state_values", "delete_study")
-"""Questions of Optuna's that do not come to the same if a commit went through and its answer was lost; see Study."""
+"""Queries that must not be repeated if a commit went through and its answer was lost; see Study."""
 BESIDE = ("_set_trial_param", "_get_trials")
-"""What Optuna's cache asks instead of a public question."""
+"""Private queries that Optuna's cache uses instead of public ones."""
 
 
 class PatientRDB(RDBStorage):
-    """Optuna's storage; what `_patient` puts in place of its questions asks them patiently.
+    """Optuna's storage, its queries replaced by those of `_patient`, which repeat them.
 
     Attributes:
-        patiently: of the storage that it belongs to.
-        wanted: the number of the trial that is being added: Optuna itself tries a commit again whose answer was lost.
+        patiently: `Storage.patiently` of the storage that it belongs to.
+        wanted: the number of the trial that is being added: Optuna itself repeats a commit whose answer was lost.
     """
 
     patiently: Callable[[Callable[[], Any]], Any] = staticmethod(lambda ask: ask())  # until it is open
@@ -37,14 +37,14 @@ class PatientRDB(RDBStorage):
 
 
 class IsThere(Exception):
-    """The trial that was to be added has been added."""
+    """Raised instead of adding a trial twice: its commit went through, the answer was lost."""
 
 
 def _patient(name: str) -> Callable[..., Any]:
-    question = getattr(RDBStorage, name)
+    query = getattr(RDBStorage, name)
 
     def ask(self: PatientRDB, *arguments: Any, **options: Any) -> Any:
-        return self.patiently(lambda: question(self, *arguments, **options))
+        return self.patiently(lambda: query(self, *arguments, **options))
 
     return ask
 

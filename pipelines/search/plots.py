@@ -22,7 +22,7 @@ _BEST = "#55a868"
 
 
 def draw(report: dict[str, Any]) -> dict[str, str]:
-    """The plots that this report has something for, by file name."""
+    """The plots that this report has data for, as SVG by file name."""
     wanted: dict[str, tuple[Callable[[Axes, dict[str, Any]], None], bool]] = {
         "history.svg": (history, any(row["value"] is not None for row in report["trials"])),
         "importances.svg": (importances, bool(report["importances"])),

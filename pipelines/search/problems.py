@@ -34,7 +34,7 @@ def check(overrides: Sequence[str]) -> Search:
 
 
 def _of_the_space(search: Search) -> list[str]:
-    """Keys that no run has or that may not be varied, conditions that cannot hold, values that do not decode."""
+    """Keys that no run has or that may not be varied, conditions that are never met, values that do not decode."""
     problems, keys = list[str](), search.sweep.space
     fixed = [key for key in keys if key.split(".")[0] in (*FREE, "sweep", "experiment")]
     problems += [f"sweep.space.{key}: {key.split('.')[0]} does not shape the adapter; take it out" for key in fixed]
@@ -61,7 +61,7 @@ def _of_the_space(search: Search) -> list[str]:
 
 
 def _of_its_values(search: Search) -> list[str]:
-    """What composing and decoding a run says of each choice and of both ends of each range."""
+    """The problems of composing and decoding a run with each choice, and with both ends of each range."""
     unvaried = search.changes({})
     problems, unknown = [f"sweep.trial: {line}" for line in _ran(compose_variant, unvaried, [])], set[str]()
     if problems:
@@ -111,7 +111,7 @@ def _generates_nothing(search: Search) -> bool:
     try:
         return compose_variant(search.changes({}), []).evaluate.generate == 0
     except ConfigError:
-        return False  # said already
+        return False  # reported already
 
 
 def _check_study(search: Search) -> None:

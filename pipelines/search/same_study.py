@@ -1,4 +1,4 @@
-"""Decides whether trials compare: all settings that are not searched must be equal in a study."""
+"""Checks that trials are comparable: all settings that are not searched must be equal in a study."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ ROWS = "the fingerprint of the rows"
 
 
 def rows_of(search: Search) -> dict[str, str]:
-    """What identifies the rows of a search, its files read: they may change under their names; {} where it varies them.
+    """The fingerprint of a search's rows by content, as files may change under their names; {} where it varies them.
 
     Raises:
         DataError: a row that cannot be trained on.
@@ -25,7 +25,7 @@ def rows_of(search: Search) -> dict[str, str]:
 
 
 def settings_of(sweep: Sweep, shaping: dict[str, Any]) -> dict[str, str]:
-    """What the values of a study's trials depend on, by dotted key: the space, the objective and the rest of the run.
+    """The settings that the values of a study's trials depend on, by dotted key: space, objective, rest of the run.
 
     Args:
         sweep: the search.

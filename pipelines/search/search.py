@@ -23,12 +23,12 @@ SWEEPS = OUTPUTS / "sweeps"
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched.
+    """A search as composed.
 
     Attributes:
-        sweep: the `sweep` key.
+        sweep: the settings under `sweep`.
         run: the run that is varied.
-        base: its overrides.
+        base: the overrides of that run.
     """
 
     sweep: Sweep
@@ -37,13 +37,13 @@ class Search:
 
     @property
     def folder(self) -> Path:
-        """Where everything of the search is."""
+        """The folder of everything that the search writes."""
         given = self.sweep.folder
         return Path(given).expanduser().absolute() if given else SWEEPS / self.sweep.study
 
     @property
     def storage(self) -> str:
-        """Where the study is kept."""
+        """The address of the study's database."""
         return self.sweep.storage or f"sqlite:///{self.folder / 'study.db'}"
 
     def trial_folder(self, number: int) -> Path:
@@ -51,7 +51,7 @@ class Search:
         return self.folder / "trials" / f"{number:04d}"
 
     def changes(self, values: space.Values, *, cheap: bool = True) -> list[str]:
-        """The overrides of a trial; not `cheap`: as the run says, without what is for the trials alone."""
+        """The overrides of a trial; with `cheap=False` without those of `sweep.trial`, as the run says."""
         return [*self.base, *(self.sweep.trial if cheap else ()), *space.overrides(values)]
 
 
@@ -113,7 +113,7 @@ def by_key(given: dict[str, Any]) -> dict[str, Any]:
         {'optim.lr': {'kind': 'float', 'high': 2}}
     """
     keys: dict[str, Any] = {}
-    waiting = [*given.items()]  # what was written out comes before what lies deeper, which is what overrides say
+    waiting = [*given.items()]  # dotted keys, which presets write, before nested ones, which overrides make
     for path, node in waiting:
         if node is None:
             keys.pop(path, None)
@@ -129,7 +129,7 @@ def by_key(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_deeper(value: Any, key: str) -> bool:
-    """Whether what stands under a key of the space is a key of the space itself, and no field of a parameter."""
+    """Whether an entry under a key of the space is a key of the space itself, not a field of a parameter."""
     fields = {name for kind in PARAMETERS.values() for name in kind.model_fields}
     return isinstance(value, dict) or (value is None and key not in fields)
 

@@ -16,7 +16,7 @@ Values = dict[str, Any]
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Values:
-    """What a trial tries; a key whose condition fails has no value. A trial always gives the same values."""
+    """Draws the values of a trial; a key whose condition fails has none. A trial always draws equal values."""
     values: Values = {}
     for key in ordered(space):
         if in_play(space[key], values):
@@ -25,7 +25,7 @@ def suggest(trial: optuna.Trial, space: Space) -> Values:
 
 
 def in_play(parameter: Parameter, values: Values) -> bool:
-    """Whether the conditions of a key hold under the values drawn so far.
+    """Whether the conditions of a key are met by the values drawn so far.
 
     Example:
         >>> dropout = Float(kind="float", low=0, high=0.5, when={"lora": "rslora"})
@@ -36,12 +36,12 @@ def in_play(parameter: Parameter, values: Values) -> bool:
 
 
 def allowed(wanted: Any) -> list[Any]:
-    """The values of a condition, of which one may stand without its list."""
+    """The values of a condition as a list; a single one may be written without."""
     return wanted if isinstance(wanted, list) else [wanted]
 
 
 def ordered(space: Space) -> list[str]:
-    """The keys, each after those that its condition names; those of a circle are left out."""
+    """The keys, each after those that its condition names; those that wait for each other in a circle are left out."""
     done: list[str] = []
     left = list(space)
     while ready := [key for key in left if set(space[key].when) <= {*done}]:
@@ -99,7 +99,7 @@ def points(parameter: Parameter) -> list[Any]:
 
 
 def ends(parameter: Parameter) -> list[Any]:
-    """The values that are tried out before the search: every choice, or both ends of a range."""
+    """The values that are checked before the search: every choice, or both ends of a range."""
     return list(parameter.choices) if isinstance(parameter, Categorical) else [parameter.low, parameter.high]
 
 
@@ -120,12 +120,12 @@ def overrides(values: Values) -> list[str]:
 
 
 def encode(value: Any) -> Any:
-    """A choice as the study keeps it, which knows no lists."""
+    """A choice as the study stores it; lists, which it cannot store, as JSON."""
     return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 def _needed(key: str, space: Space) -> list[str]:
-    """What must have a value before a key is in play, the outermost first."""
+    """The keys that must have a value before a key is in play, the outermost first."""
     needed: list[str] = []
     for other in space[key].when:
         needed += [name for name in (*_needed(other, space), other) if name not in needed]

@@ -1,7 +1,7 @@
 """Opens the storage of a study: a file of SQLite, or a PostgreSQL that several machines share.
 
-A database may be away for seconds or minutes: restarted, or locked by a backup. Every question is asked again until it
-answers, below Optuna, so that no sampler draws twice and no trial hears of it.
+A database may be away for seconds or minutes: restarted, or locked by a backup. Every query is repeated until it is
+answered, below Optuna, so that no sampler draws twice and no trial notices.
 """
 
 import logging
@@ -19,9 +19,9 @@ from pipelines.search.patient_rdb import FAILURES, PatientRDB, open_rdb
 from tasks.errors import ConfigError, RunError
 
 log = logging.getLogger(__name__)
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 PATIENCE = 600.0
-"""Seconds for which a storage that does not answer is asked again."""
+"""Seconds for which a query that is not answered is repeated."""
 
 
 class StorageError(RunError):
@@ -33,11 +33,11 @@ class Storage:
 
     Args:
         url: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE.
-        patience: seconds for which a storage that does not answer is asked again.
-        busy: seconds that SQLite itself waits for a lock; Ctrl-C is not heard meanwhile.
+        patience: seconds for which a query that is not answered is repeated.
+        busy: seconds that SQLite itself waits for a lock; Ctrl-C has no effect meanwhile.
 
     Attributes:
-        rdb: Optuna's, each question of it asked patiently.
+        rdb: Optuna's storage, each query of which is repeated while the database is away.
         name: the address without its password.
 
     Raises:
@@ -70,7 +70,7 @@ class Storage:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Says in one line that the storage does not answer, where it does not."""
+        """Turns the error of a storage that does not answer into one line."""
         try:
             yield
         except FAILURES as error:
@@ -79,36 +79,36 @@ class Storage:
                 "command to resume"
             ) from error
 
-    def patiently(self, ask: Callable[[], Found]) -> Found:
-        """What `ask` gives, asked again for a while if the storage is away; said once.
+    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """The answer of `ask`, repeated for a while if the storage is away, which is logged once.
 
         Raises:
             StorageError: it did not answer in time, or its file is not there any more.
         """
-        began, pause, said = time.monotonic(), 0.05, False
+        began, pause, logged = time.monotonic(), 0.05, False
         while True:
             self.check()
             try:
-                found = ask()
+                answer = ask()
             except FAILURES as error:
                 waited = time.monotonic() - began
                 if not _passes(error) or waited > self._patience:
                     with self.answering():
                         raise
-                if not said and waited > 1:
+                if not logged and waited > 1:
                     log.warning("the study's storage %s is away (%s); waiting for it", self.name, _reason(error))
-                    said = True
+                    logged = True
                 time.sleep(pause)
                 pause = min(2 * pause, 2.0)
             else:
                 if pause > 0.05:
                     self._away += time.monotonic() - began
-                if said:
+                if logged:
                     log.warning("the study's storage is back")
-                return found
+                return answer
 
     def clock(self) -> float:
-        """Seconds by a clock that stands while the storage is away, when nobody's sign of life can be seen."""
+        """Seconds by a clock that stops while the storage is away, when no worker's sign of life can be seen."""
         return time.monotonic() - self._away
 
     def check(self) -> None:
@@ -146,7 +146,7 @@ def _passes(error: BaseException | None) -> bool:
 
 
 def check_address(url: str) -> None:
-    """Raises what `Storage` would for an address that it cannot use; asks nobody.
+    """Raises what `Storage` would for an address that it cannot use, without connecting.
 
     Raises:
         ConfigError: as `Storage`.
@@ -155,7 +155,7 @@ def check_address(url: str) -> None:
 
 
 def exists(url: str) -> bool:
-    """Whether something may be there already; a file of SQLite that is not there would be made by looking."""
+    """Whether a storage may exist at an address already, without connecting: SQLite would create its file."""
     address = _address(url)
     return address.get_backend_name() != "sqlite" or Path(address.database or "").exists()
 

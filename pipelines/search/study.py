@@ -1,6 +1,6 @@
-"""Hands out the trials of a study and records their outcomes; its number of trials is met exactly.
+"""Hands out the trials of a study and records their outcomes; the number of trials asked for is met exactly.
 
-Optuna keeps trials, values and curves; who works at what is kept by `Leases` beside them. A trial is added under a
+Optuna keeps trials, values and curves; `Leases` keeps which worker has which trial. A trial is added under a
 lease of its own, so that two workers do not both add the last one, and a trial whose worker died goes on under its own
 number. Samplers are seeded by trial, so that a worker that was killed draws what it would have drawn.
 """
@@ -32,8 +32,8 @@ class Claimed(NamedTuple):
     """A trial that is this worker's to run.
 
     Attributes:
-        trial: Optuna's, with the sampler and pruner of the search.
-        resumed: whether somebody has worked at it before.
+        trial: Optuna's trial, with the sampler and pruner of the search.
+        resumed: whether a worker has begun it before.
         claims: how many workers in a row have died at it, this one counted.
     """
 
@@ -67,7 +67,7 @@ class Study:
                 raise ConfigError(f"the study {sweep.study} has trials of another tool; give another sweep.study=...")
             check_settings(sweep.study, earlier, settings)
             self.optuna.set_user_attr(SETTINGS, {**(earlier or {}), **settings})
-        self.optuna.pruner = make_pruner(sweep)  # Optuna stores none, and prunes by the median unless told
+        self.optuna.pruner = make_pruner(sweep)  # Optuna stores none, and would prune by the median
         self.leases = Leases(storage, sweep.study, folder / "workers", grace=sweep.grace)
         self._grid = space.grid(sweep.space) if isinstance(sweep.sampler, Grid) else None
         self._size = space.size(sweep.space)

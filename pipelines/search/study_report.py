@@ -64,5 +64,5 @@ def _short(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value of a trial, or what was said of it; text is shown as it is."""
+    """A cell of the table of trials; text is shown as it is."""
     return prose(value) if isinstance(value, str) else _short(value)

@@ -24,7 +24,7 @@ from tasks.sink import Sink, SinkContext, Status, StepMetrics
 from tasks.verify import Verdict
 
 log = logging.getLogger(__name__)
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class Outcome(Record):
@@ -32,7 +32,7 @@ class Outcome(Record):
 
     Attributes:
         state: `complete`; `pruned`, by its validation loss; `infeasible`, since its settings cannot be run; `failed`.
-        value: of the objective; None unless it is complete.
+        value: the objective's value; None unless it is complete.
         detail: why it is not complete, or which trial has run its settings before.
     """
 
@@ -45,7 +45,7 @@ class Watch:
     """A sink that reports each validation to the study, and ends the training when the pruner says so.
 
     Args:
-        study: of the trial.
+        study: the study of the trial.
         claimed: the trial.
         beat: whether it is still this worker's.
         maximize: whether the study's direction is up: Optuna reads what is reported in the same direction.
@@ -55,20 +55,20 @@ class Watch:
     def __init__(self, study: Study, claimed: Claimed, beat: Beat, *, maximize: bool, total: int):
         self._trial, self._beat, self._total = claimed.trial, beat, total
         self._sign = -1 if maximize else 1
-        self._told = {*study.optuna.get_trials(deepcopy=False)[claimed.trial.number].intermediate_values}
+        self._reported = {*study.optuna.get_trials(deepcopy=False)[claimed.trial.number].intermediate_values}
 
     def write(self, metrics: StepMetrics) -> None:
         """Reports a step that validated; one that a resumed trial has reported before is not reported again.
 
         Raises:
             Pruned: it is not worth going on with.
-            TakenOver: it is another worker's now.
+            TakenOver: another worker has the trial now.
             StorageError: the storage does not answer.
         """
         self._beat.check()
         if metrics.valid_loss is None:
             return
-        if metrics.step not in self._told:
+        if metrics.step not in self._reported:
             self._trial.report(self._sign * metrics.valid_loss, metrics.step)
         if metrics.step < self._total and self._trial.should_prune():
             raise Pruned(f"step {metrics.step} of {self._total}, validation loss {metrics.valid_loss:.4f}")
@@ -81,10 +81,10 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
     """The run of a trial; its outcome instead, where that is known without running it.
 
     Args:
-        search: what is searched.
-        study: where it is recorded.
-        claimed: the trial; one that was begun before has been found to fit.
-        values: what it tries.
+        search: the search.
+        study: the study that the outcome is recorded in.
+        claimed: the trial; one that is resumed is known to fit its budget.
+        values: the values that it tries.
 
     Raises:
         GraftlineError: as `run_trial`.
@@ -102,8 +102,8 @@ def prepare(search: Search, study: Study, claimed: Claimed, values: space.Values
         run = compose_variant(search.changes({}), [*space.overrides(values), *placed])
         if claimed.resumed or run.plan.probe or (asked := would_fit(run)).fits:
             return run
-        held, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
-        return Outcome(state="infeasible", detail=f"the run would need {held:.3g} GB, the budget is {budget:.3g} GB")
+        needed, budget = asked.peak_bytes / GB, asked.budget_bytes / GB
+        return Outcome(state="infeasible", detail=f"the run would need {needed:.3g} GB, the budget is {budget:.3g} GB")
 
     return _settled(search, study, number, ask)
 
@@ -120,18 +120,18 @@ def run_trial(
     """Runs a trial to its end, from its own checkpoint if it has one.
 
     Args:
-        search: what is searched.
-        study: where it is recorded.
+        search: the search.
+        study: the study that the outcome is recorded in.
         claimed: the trial.
-        beat: whether it is still this worker's.
-        run: the trial's, as `prepare` gave it.
-        values: what it tries.
+        beat: tells whether the trial is still this worker's.
+        run: the trial's run, as `prepare` returned it.
+        values: the values that it tries.
         as_stage: as for `run_stages`.
 
     Raises:
         Interrupted: a signal came; a checkpoint was written first.
-        TakenOver: it is another worker's now.
-        GraftlineError: what no other trial would be spared either, such as a full disk or a model that is not there.
+        TakenOver: another worker has the trial now.
+        GraftlineError: an error that every other trial would have too, such as a full disk or a missing model.
     """
     sweep = search.sweep
 
@@ -145,7 +145,7 @@ def run_trial(
     return _settled(search, study, claimed.trial.number, stages)
 
 
-def _settled(search: Search, study: Study, number: int, work: Callable[[], Found]) -> Found | Outcome:
+def _settled(search: Search, study: Study, number: int, work: Callable[[], Result]) -> Result | Outcome:
     """The result of `work`, or the outcome of the trial where the error is this trial's alone."""
     try:
         return work()

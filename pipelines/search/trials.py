@@ -11,7 +11,7 @@ from pipelines.search.search import Search
 from pipelines.search.study import Study
 
 FEWEST = 4
-"""Complete trials below which nobody can say which key matters."""
+"""Complete trials that are needed to estimate which key matters."""
 
 
 def trials(search: Search, study: Study) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ Around = Callable[[Claimed, space.Values, Callable[[], Outcome]], Outcome]
 
 
 def plainly(claimed: Claimed, values: space.Values, body: Callable[[], Outcome]) -> Outcome:
-    """Runs a trial as it is, without a flow around it."""
+    """Runs a trial without a flow around it."""
     del claimed, values
     return body()
 
@@ -40,12 +40,12 @@ def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainl
     """Works at a search until it is complete, alone or among other workers; gives its report.
 
     Args:
-        search: what is searched.
+        search: the search.
         as_stage: as for `run_stages`.
-        around: what a trial runs in.
+        around: wraps each trial, such as `flows.as_flow`.
 
     Raises:
-        Interrupted: a signal came; the trial that was running goes on from its checkpoint next time.
+        Interrupted: a signal came; the trial that was running resumes from its checkpoint next time.
         RunError: the storage does not answer, or no trial came to an end.
     """
     make_folder(search.folder)

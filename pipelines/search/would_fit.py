@@ -15,7 +15,7 @@ from tasks.tokenize import tokens_of
 
 _DEMANDS = LRUCache[str, Demand](maxsize=32)
 _STAGES = LRUCache[str, tuple[int, Stages]](maxsize=1024)
-"""Answers to earlier questions: a sweep asks the same ones again and again."""
+"""Earlier predictions: a sweep asks for the same ones again and again."""
 
 
 class Fits(Record):
@@ -23,9 +23,9 @@ class Fits(Record):
 
     Attributes:
         fits: within the budget, or something that memory=auto may choose is.
-        peak_bytes: what the largest stage would hold, under what is chosen where something is; at least, where the
-            weights alone are more than the budget.
-        budget_bytes: the most that it may.
+        peak_bytes: what the largest stage would take, under the settings that memory.auto chooses; a lower bound where
+            the weights alone are more than the budget.
+        budget_bytes: the most that it may take.
     """
 
     fits: bool
@@ -71,14 +71,14 @@ def longest_rows(run: Run) -> dict[str, int]:
     """For each granularity of checkpointing, the longest row in tokens that a run's budget trains."""
     base = load_base(run.model)
     text = base.config.get("text_config", base.config)
-    recipe, found = run.recipe(), {}
+    recipe, longest = run.recipe(), {}
     attach(base.model, run.lora)
     anatomy = Anatomy(base.model)
     for checkpoint in RECOMPUTE:
         memory = run.memory.model_copy(update={"checkpoint": checkpoint})
         try:
             most = int(text.get("max_position_embeddings") or 1 << 20)
-            found[str(checkpoint)] = longest_row(anatomy, recipe.model_copy(update={"memory": memory}), most)
+            longest[str(checkpoint)] = longest_row(anatomy, recipe.model_copy(update={"memory": memory}), most)
         except ConfigError:  # the family has no part of this name
             continue
-    return found
+    return longest

@@ -21,10 +21,12 @@ from tasks.device.backend import kind
 from tasks.device.fast_exp import power, unit
 
 BLOCK = {"cpu": 128, "gpu": 512}
-"""Queries in a block. Small ones waste less at the diagonal; a GPU wants large products."""
+"""Queries in a block. Small ones waste less at the diagonal; a GPU wants large products
+(tests/bench/ablation.py with `blockwise`)."""
 
 BUDGET = {"cpu": 2**20, "gpu": 2**23}
-"""Scores of a tile at most, over all rows and heads, unless one block of keys has more: 4 and 32 MiB."""
+"""Scores of a tile at most, over all rows and heads, unless one block of keys has more: 4 and 32 MiB
+(tests/bench/ablation.py with `blockwise` for time, attention_memory.py for memory)."""
 
 
 def blockwise_attention(

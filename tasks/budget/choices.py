@@ -57,14 +57,14 @@ class Option(Record):
         return " ".join(f"{key}={value}" for key, value in self.changes.items()) or "as asked"
 
 
-def fastest(recipe: Recipe, longest: int, quantized: bool, hold: Callable[[Recipe], int], budget: int) -> list[Option]:
+def fastest(recipe: Recipe, longest: int, quantized: bool, need: Callable[[Recipe], int], budget: int) -> list[Option]:
     """Weighs settings from the fastest on until one fits; that one is last, and none fits if it does not.
 
     Args:
         recipe: what was asked.
         longest: positions of the longest example, below which no row is cut.
-        quantized: whether the base is, so that there is a choice of how to hold it.
-        hold: the bytes that a training of a recipe holds.
+        quantized: whether the base is, so that there is a choice of how to store it.
+        need: the bytes that a training of a recipe needs.
         budget: bytes.
     """
     weighed: list[Option] = []
@@ -72,11 +72,11 @@ def fastest(recipe: Recipe, longest: int, quantized: bool, hold: Callable[[Recip
     for cost, halvings, changes in _candidates(recipe, longest, quantized):
         if halvings not in least:
             leanest = max((c for c in _candidates(recipe, longest, quantized) if c[1] == halvings), key=lambda c: c[0])
-            least[halvings] = hold(changed(recipe, leanest[2])) <= budget
+            least[halvings] = need(changed(recipe, leanest[2])) <= budget
         if not least[halvings]:
             continue
         try:
-            peak = hold(changed(recipe, changes))
+            peak = need(changed(recipe, changes))
         except ConfigError:  # the family's blocks have no such part to recompute
             continue
         weighed.append(Option(changes=changes, peak_bytes=peak, cost=round(1 + cost, 3), fits=peak <= budget))

@@ -15,6 +15,7 @@ FIRST = (512, 1024)
 """Lengths that are looked at first; memory grows about linearly from there."""
 
 TRIES = 6
+"""Lengths that are predicted at most (tests/bench/memory_model.py has the seconds of a prediction)."""
 
 
 def longest_row(anatomy: Anatomy, recipe: Recipe, most: int) -> int:

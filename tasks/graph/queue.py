@@ -15,7 +15,7 @@ WAITING = 10
 
 UNSURE = 3
 """More groups, for a step that is not compiled: the exported graph drops no-ops and merges equal views, which shifts
-evaluation by up to this many."""
+evaluation by up to this many (tests/bench/memory_model.py)."""
 
 
 class Queue(NamedTuple):

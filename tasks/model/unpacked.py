@@ -56,7 +56,8 @@ UNPACKED: dict[type, type] = {nn.QuantizedLinear: UnpackedLinear, nn.QuantizedEm
 """What a layer of exactly this class becomes."""
 
 AT_A_TIME = 2**26
-"""Weights that are unpacked at a time, 128 MiB in bfloat16: any matrix of a block, but a slice of a large head."""
+"""Weights that are unpacked at a time, 128 MiB in bfloat16: any matrix of a block, but a slice of a large head
+(tests/bench/ablation.py with `--bits 4`, against `stock`)."""
 
 
 def _product(layer: Any, x: mx.array) -> mx.array:

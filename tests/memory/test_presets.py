@@ -1,18 +1,15 @@
-from pathlib import Path
-
 import pytest
-import yaml
 
+from pipelines.config import CONF, compose_plain
 from tasks.memory import Memory
 
-PRESETS = sorted((Path(__file__).resolve().parents[2] / "conf" / "memory").glob("*.yaml"))
+PRESETS = sorted(path.stem for path in (CONF / "memory").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_each_preset_decodes(path):
-    Memory.model_validate(yaml.safe_load(path.read_text()))
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_preset_decodes(name: str) -> None:
+    Memory.model_validate(compose_plain([f"memory={name}"])["memory"])
 
 
-def test_roomy_is_the_default():
-    roomy = next(path for path in PRESETS if path.stem == "roomy")
-    assert Memory.model_validate(yaml.safe_load(roomy.read_text())) == Memory()
+def test_roomy_is_the_default() -> None:
+    assert Memory.model_validate(compose_plain(["memory=roomy"])["memory"]) == Memory()
