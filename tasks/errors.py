@@ -125,9 +125,9 @@ def suggest(word: str, known: Iterable[str], otherwise: str | None = None, *, cu
     """The fix for a name that does not exist: the one that was probably meant.
 
     Args:
-        word: as typed.
+        word: the name as typed.
         known: what there is.
-        otherwise: where nothing is near; None lists what there is.
+        otherwise: the text where no name is near; None lists the known names.
         cutoff: how near a name must be, from 0 to 1.
 
     Example:

@@ -87,7 +87,7 @@ def evaluate(
         model: the base.
         settings: how many examples and answers.
         out: the file to write, evaluate.json.
-        memory: whose budget says how many answers are generated at once.
+        memory: the memory settings; their budget limits how many answers are generated at once.
 
     Raises:
         DataError: there are no held-out rows.

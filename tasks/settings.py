@@ -28,7 +28,7 @@ class Train(Record):
         keep_every: checkpoints of a step that is a multiple of it stay too; None adds none.
         patience: validations in a row without a new lowest loss after which the run ends; None goes to the last step.
             The learning rate takes no notice.
-        final: which step's adapter is the result: the `last`, or the `best` by validation loss, whose checkpoint stays.
+        final: the step whose adapter is the result: the `last`, or the `best` by validation loss; its checkpoint stays.
         on_bad: the policy for a step whose loss or gradient is not finite, which never updates the adapter: `stop`,
             `skip` it and count it, or `restore` the newest checkpoint (or the start) and go on from there at a lower
             rate. Either way bad_batch.json names its examples.
@@ -119,7 +119,7 @@ class Evaluate(Record):
         examples: the most held-out examples to score; None takes all; 0 scores nothing, and needs no held-out rows.
         generate: the most of them to answer in full; 0 measures the loss alone.
         samples: how many answers the report shows.
-        max_new_tokens: where an answer is cut.
+        max_new_tokens: the most tokens of an answer; longer ones are cut.
         metric: `exact_match` is the share of answers equal to the reference, outer white space aside.
     """
 
@@ -134,7 +134,7 @@ class Verify(Record):
     """The checks that an adapter must pass.
 
     Attributes:
-        checks: by name, run in this order.
+        checks: the names of the checks, in the order in which they run.
         probe_tokens: length of the row of real tokens on which logits are recorded and compared.
     """
 

@@ -18,8 +18,8 @@ def tokenize(data: Data, model: Model, root: Path) -> TokenCache:
 
     Args:
         data: the sources and how they are read.
-        model: whose tokenizer and chat template are used.
-        root: where caches are kept, one directory each.
+        model: the model whose tokenizer and chat template are used.
+        root: the folder of all caches, one directory each.
 
     Raises:
         DataError: a source or row that cannot be trained on, by file and line.

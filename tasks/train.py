@@ -107,7 +107,7 @@ def train(
         recipe: what shapes the result.
         model: the base.
         out: the run directory; gets metrics.jsonl, checkpoints/ and adapter/.
-        sinks: where metrics go; a sink may end the training by an exception.
+        sinks: the receivers of metrics; a sink may end the training by an exception.
         probe_tokens: length of the row on which the final logits are recorded.
 
     Raises:

@@ -50,8 +50,8 @@ def verify(adapter: Adapter | Path, model: Model, settings: Verify, out: Path | 
 
     Args:
         adapter: the adapter, or its directory.
-        model: where its base is.
-        settings: which checks.
+        model: the base that it was trained on.
+        settings: the checks to run.
         out: the file to write, verdict.json; None writes nothing.
     """
     folder = Path(adapter.path) if isinstance(adapter, Adapter) else adapter

@@ -36,8 +36,8 @@ class Schedule(Record):
     Attributes:
         deployment: the flow that is started.
         sweep: as in the form of `sweep`; None for `finetune`.
-        experiment: as in its form.
-        overrides: as in its form.
+        experiment: the experiment, as in the form of the deployment.
+        overrides: the overrides, as in that form.
         cron: the times of start in cron's five fields; give this or `interval`.
         interval: seconds from one start to the next.
         timezone: the time zone of `cron` and `window`; None is this machine's.

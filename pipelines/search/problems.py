@@ -15,7 +15,7 @@ from tasks.errors import ConfigError, suggest
 
 MOST = 10_000
 CHEAP = ("evaluate", "verify")
-"""What `sweep.trial` may change: keys that do not shape the adapter."""
+"""Groups that `sweep.trial` may change: keys that do not shape the adapter."""
 
 
 def check(overrides: Sequence[str]) -> Search:

@@ -70,7 +70,7 @@ def grid(space: Space) -> list[Values]:
 
 
 def size(space: Space, most: int = 10_000) -> int | None:
-    """How many combinations there are; None for a range without steps, and for more than `most`.
+    """The number of combinations; None for a range without steps, and for more than `most`.
 
     Example:
         >>> ranks = Categorical(kind="categorical", choices=(4, 8))

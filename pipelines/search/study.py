@@ -49,7 +49,7 @@ class Study:
         sweep: the search.
         settings: what the values of its trials depend on, by key; see `settings_of`.
         storage: open.
-        folder: of the sweep.
+        folder: the folder of the sweep.
 
     Raises:
         ConfigError: the study of this name is of other settings.

@@ -12,7 +12,7 @@ from tasks.artifact import TensorInfo, read_tensor_info
 from tasks.errors import AdapterError
 
 DTYPES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
-"""What an adapter's numbers may be, in the words of the file and of MLX."""
+"""The dtypes that an adapter's tensors may have, in the words of the file and of MLX."""
 
 
 def tensor_info(path: Path) -> dict[str, TensorInfo]:

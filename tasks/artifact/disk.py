@@ -30,7 +30,7 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
 
 
 def disk_problem(error: BaseException, folder: Path) -> str | None:
-    """What is wrong with the disk of a folder and the fix, in words; None where an error is of another kind.
+    """The problem with the disk of a folder and the fix, in words; None where an error is of another kind.
 
     Example:
         >>> disk_problem(OSError(errno.EROFS, "", "/runs/a/metrics.jsonl"), Path("/runs/a"))

@@ -29,7 +29,7 @@ PICKS = 6
 """Keys that an indexer picks in the second round: fewer than the rows of the probe have."""
 
 TOLERANCE = {mx.float32: 1e-3, mx.float16: 3e-2, mx.bfloat16: 1e-1}
-"""How far, relative to the logits, a position may be off. A leak is off by about 1."""
+"""The largest error of a position, relative to the logits. A leak makes one of about 1."""
 
 FAR = 10_000
 """A position where as much again is allowed: rotary angles of 10**4 have an error of 10**-3 in float32."""
@@ -145,7 +145,7 @@ def _matches(model: nn.Module, vocab_size: int, way: Way, far: int) -> bool:
 
 
 def _gap(left_BTV: mx.array, right_BTV: mx.array) -> float:
-    """How far logits are apart, relative to all: at the worst position in float32.
+    """The distance of logits, relative to all of them: at the worst position in float32.
 
     In half precision rounding sends a token to another expert now and then, which is no leak. A leak shows in every
     segment but the first, most at its start: there the median over segments counts, at the worst of their places.
@@ -158,6 +158,6 @@ def _gap(left_BTV: mx.array, right_BTV: mx.array) -> float:
 
 
 def _off(left_BTV: mx.array, right_BTV: mx.array) -> np.ndarray:
-    """How far the logits of each position are apart, [T], relative to all of them."""
+    """The distance of the logits at each position, [T], relative to all of them."""
     left, right = left_BTV[0].astype(mx.float32), right_BTV[0].astype(mx.float32)
     return np.array(mx.sqrt((left - right).square().mean(-1) / right.square().mean()))

@@ -64,10 +64,10 @@ def trains_stock(
     on Metal and wrong on CUDA (MLX 0.32.4).
 
     Args:
-        backend: as `backend()` says.
+        backend: `metal`, `cuda` or `cpu`, as `backend()` says.
         length: positions of the segment.
         heads: size of a head's keys and of its values.
-        dtype: of the queries.
+        dtype: the dtype of the queries.
         window: keys that a query sees; None for all.
         sinks: whether the normaliser has a score per head.
 

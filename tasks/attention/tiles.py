@@ -61,7 +61,7 @@ def plan(length: int, block: int, reach: int, spare: int) -> list[Band]:
 def visible(
     band: Band, tile: Tile, reach: int, segments_BL: mx.array | None, picked_BQL: mx.array | None = None
 ) -> mx.array | None:
-    """Which pairs of a tile may attend, bool [B or 1, 1, 1, queries, keys]; None where all may.
+    """The mask of the pairs of a tile that may attend, bool [B or 1, 1, 1, queries, keys]; None where all may.
 
     Args:
         picked_BQL: bool, which of all keys each query of the band picked.

@@ -32,7 +32,7 @@ class Subject:
 
     Args:
         adapter: the adapter directory.
-        model: where its base is.
+        model: the base that it was trained on.
         tokens: a row to run where the adapter has no recorded probe.
         longest: tokens of the longest probe that is run.
     """

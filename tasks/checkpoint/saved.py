@@ -139,7 +139,7 @@ def _stale(folder: Path, newest: int, *, keep: int, best: bool, every: int | Non
 
 
 def _by_loss(paths: list[Path]) -> list[Path]:
-    """Those that validated, the lowest loss first, the earlier of two equals before the later."""
+    """The checkpoints that validated, the lowest loss first, the earlier of two equals before the later."""
     scored = [
         (loss, n, path) for n, path in enumerate(paths) if (loss := _manifest(path).get("valid_loss")) is not None
     ]

@@ -31,7 +31,7 @@ def checkpoint_blocks(blocks: Iterable[nn.Module], every: int = 1) -> Iterator[N
 
     Args:
         blocks: e.g. `model.layers`. One that is checkpointed already does not recompute twice.
-        every: which ones: 1 all, 2 the first, third, fifth ... of them.
+        every: the distance of those that are checkpointed: 1 takes all, 2 the first, third, fifth ... of them.
 
     Raises:
         ValueError: `every` is below 1.

@@ -16,7 +16,7 @@ Way = Literal["jvp", "differences"]
 
 
 class Gap(NamedTuple):
-    """How far two computations of a directional derivative are apart.
+    """The gap between two computations of a directional derivative.
 
     Attributes:
         gap: |left - right| / max(|left|, |right|) over all probes; 0 when both are 0, NaN when either is not finite.
@@ -34,7 +34,7 @@ def adjoint_gap(fn: Callable[..., Any], primals: Sequence[mx.array], key: mx.arr
     Args:
         fn: takes the primals, returns an array or a sequence of arrays, all floating point.
         primals: floating-point arrays, best float32, e.g. the trained parameters.
-        key: of MLX's random numbers; the same key gives the same directions.
+        key: a key of MLX's random numbers; the same key gives the same directions.
         probes: pairs of directions; their errors are added in squares, so that one pair whose product happens to be
             near zero does not decide.
 

@@ -9,17 +9,17 @@ from tasks.memory import Checkpoint
 from tasks.model.family import blocks, model_type
 
 ATTENTION = ("self_attn", "linear_attn", "attn", "attention", "norm_attn_norm", "temporal_block", "mamba", "conv")
-"""What families call the part of a block that mixes positions."""
+"""Names in mlx-lm's families of the part of a block that mixes positions."""
 
 MLP = ("mlp", "feed_forward", "ffn", "block_sparse_moe", "shared_mlp", "mlp_block", "moe", "experts")
-"""What families call the part that works position by position, experts too."""
+"""Names in mlx-lm's families of the part that works position by position, experts too."""
 
 
 def recomputed(model: nn.Module, checkpoint: Checkpoint) -> list[nn.Module]:
     """The modules that `checkpoint_blocks` is to take for a value of `memory.checkpoint`.
 
     Args:
-        model: of mlx-lm.
+        model: a model of mlx-lm.
         checkpoint: "none"; "all" blocks; every k-th of them, from the first on; or in each block what it calls
             "attention" or "mlp", which may be several modules.
 

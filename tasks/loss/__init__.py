@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Loss(Protocol):
-    """What the trainer asks of a loss.
+    """The interface of a loss to the trainer.
 
     Attributes:
         kind: its name in LOSSES and in `conf/loss/`.

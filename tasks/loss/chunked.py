@@ -22,7 +22,7 @@ from tasks.loss import Loss
 from tasks.loss.sums import LossSum, weighted_sum
 
 SEED = {mx.float16: 256.0}
-"""What a chunk's loss is multiplied by while its gradient is taken, undone in float32: a probability below 6e-8 is 0
+"""The factor of a chunk's loss while its gradient is taken, undone in float32: a probability below 6e-8 is 0
 in float16, and the loss scale of the caller comes too late for it."""
 
 
@@ -42,7 +42,7 @@ def chunked_loss(
     or the count, and there is no second derivative.
 
     Args:
-        loss: whose `per_token` looks at one row of logits at a time.
+        loss: a loss whose `per_token` looks at one row of logits at a time.
         head_logits: [n, D] -> logits [n, V], row by row; dense or quantized, its parameters frozen.
         hidden_ND: the normed hidden states of the positions that count, any floating dtype.
         targets_N: integers in [0, V), valid ones too where the weight is 0.

@@ -27,7 +27,7 @@ def _granularity(value: Any) -> Any:
 
 
 Checkpoint = Annotated[Literal["none", "attention", "mlp", "all"] | int, BeforeValidator(_granularity)]
-"""What is computed again in the backward pass; `tasks.grad.recomputed` says which modules that is."""
+"""The parts that are computed again in the backward pass; `tasks.grad.recomputed` says which modules that is."""
 
 
 class Memory(Record):

@@ -11,19 +11,19 @@ POSITIONS = (
     *("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_length", "max_seq_len"),
     *("seq_length", "seq_len", "model_max_length"),
 )
-"""What configs call the longest row that a model was made for, in the order in which they are believed."""
+"""Names in configs of the longest row that a model was made for, in the order in which they are believed."""
 
 TOKENS = frozenset(
     {"embed_tokens", "word_embeddings", "token_embeddings", "tok_embeddings", "embeddings", "embedding"}
     | {"wte", "embed", "embed_in"}
 )
-"""What families call the table of token ids."""
+"""Names of the table of token ids in mlx-lm's families."""
 
 UNBOUNDED = 2**31 - 1
 
 
 class Limits(NamedTuple):
-    """What a model takes; UNBOUNDED where nothing says.
+    """The limits of a model; UNBOUNDED where neither config nor tables give one.
 
     Attributes:
         vocabulary: token ids are below it.

@@ -29,7 +29,7 @@ PROBE = 9
 """Tokens of the probe: more than 8, below which Metal takes other attention kernels."""
 
 TOLERANCE = {mx.float32: 1e-5, mx.float16: 5e-3, mx.bfloat16: 2e-2}
-"""How far apart logits may be, relative to the largest of them; a scale is applied a rounding earlier or later."""
+"""The largest gap of logits that agree, relative to the largest of them: a scale may be applied a rounding earlier."""
 
 SCALES = (
     ("logit_scale", None),  # cohere
@@ -38,10 +38,10 @@ SCALES = (
     ("dim_model_base", "hidden_size"),  # minicpm, untied: it scales the hidden states
     (None, "logits_scaling"),  # granite
 )
-"""What configs call the factor of the logits: (numerator, denominator), None being 1."""
+"""Names of the factor of the logits in configs: (numerator, denominator), None being 1."""
 
 CAPS = ("final_logit_softcapping", "logits_soft_cap")
-"""What configs call the bound of the soft cap: gemma, muse_glimmer, gear; recurrent_gemma."""
+"""Names of the bound of the soft cap in configs: gemma, muse_glimmer, gear; recurrent_gemma."""
 
 OWN_CAPS = {"nanochat": 15.0}
 """Soft caps that are written in a family's code, not in its config, by model type."""
@@ -91,7 +91,7 @@ def find_head(model: nn.Module, seed: int = 0, *, prove: bool = True) -> Head | 
     when a cap is far above the probe's logits, the closest is taken, and the one that the config names if they tie.
 
     Args:
-        seed: of the tokens.
+        seed: the seed of the random tokens.
         prove: False computes nothing and reads no weight: the first head whose shapes fit, believed as it is.
 
     Example:
@@ -159,7 +159,7 @@ def _setting(name: str, owners: Iterable[nn.Module]) -> float | None:
 
 
 def vocabulary(model: nn.Module) -> int:
-    """How many ids are surely valid: the rows of the smallest embedding."""
+    """The number of ids that are surely valid: the rows of the smallest embedding."""
     return min(m.weight.shape[0] for m in model.modules() if isinstance(m, nn.Embedding | nn.QuantizedEmbedding))
 
 

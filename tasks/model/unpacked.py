@@ -53,7 +53,7 @@ class UnpackedEmbedding(nn.QuantizedEmbedding):
 
 
 UNPACKED: dict[type, type] = {nn.QuantizedLinear: UnpackedLinear, nn.QuantizedEmbedding: UnpackedEmbedding}
-"""What a layer of exactly this class becomes."""
+"""The dense class that a layer of exactly this class becomes."""
 
 AT_A_TIME = 2**26
 """Weights that are unpacked at a time, 128 MiB in bfloat16: any matrix of a block, but a slice of a large head

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class OptimizerConfig(Protocol):
-    """What the trainer asks of a configured optimizer."""
+    """The interface of a configured optimizer to the trainer."""
 
     @property
     def kind(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Where metrics go: a sink is opened with the context of its run, given a line a step, and closed with how it ended.
+"""Sinks, which receive metrics: opened with the context of a run, given a line a step, closed with how it ended.
 
 To add one, write its file and its test, and name it in `SINKS`.
 """

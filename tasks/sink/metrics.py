@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 RECENT = 64
-"""How many losses the counters remember."""
+"""Losses that the counters remember."""
 
 
 @dataclass(frozen=True, kw_only=True)

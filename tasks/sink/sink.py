@@ -83,7 +83,7 @@ def durable(sinks: Sequence[Sink]) -> list[Durable]:
 
 @dataclass(frozen=True)
 class Sinks:
-    """Where the metrics of a run go.
+    """The sinks of a run, not opened yet.
 
     Attributes:
         make: opens each sink.

@@ -179,7 +179,7 @@ def choose_forward(model: nn.Module, loss: Loss, *, chunk: int | None, usual: fl
 
 
 def compute_dtype(model: nn.Module) -> mx.Dtype:
-    """What a model computes in: the dtype that most of its frozen floating-point parameters have, or all if none is.
+    """The dtype that a model computes in: that of most frozen floating-point parameters, or of most if none is frozen.
 
     Example:
         >>> compute_dtype(nn.Linear(2, 2))
