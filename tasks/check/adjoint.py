@@ -11,7 +11,7 @@ from mlx.utils import tree_unflatten
 from tasks.adapter import adapter_parameters
 from tasks.check.subject import Finding, Subject
 from tasks.grad import adjoint_gap
-from tasks.patch import replaced, uncompiled, wrapped
+from tasks.patch import uncompiled, wrapped
 
 TOKENS = 16
 """A short row: the identity is true at any length, and forward mode keeps every layer's tangents."""
@@ -20,7 +20,8 @@ TOKENS = 16
 def check(subject: Subject) -> Finding:
     """J is the Jacobian of the logits of a few tokens with respect to every adapter parameter.
 
-    In a mixture of experts it is taken at fixed experts: a difference that crosses over to others would contain a jump.
+    In a mixture of experts it is taken at fixed experts, and at fixed sides of every bound that a score is compared
+    with: a difference that crosses over would contain a jump.
     The base computes in float32 here, whatever it is stored in, a layer's weights at a time: a directional derivative
     in bfloat16 is mostly rounding, by which a right gradient would fail and a wrong one pass.
     """
@@ -33,12 +34,12 @@ def check(subject: Subject) -> Finding:
         if not chosen:
             return model(ids).astype(mx.float32)
         known = iter(chosen)
-        with _choosing(lambda *_, **__: next(known)):
+        with _choosing(lambda _: next(known)):
             return model(ids).astype(mx.float32)
 
     try:
         with in_float32():
-            chosen = _chosen_experts(lambda: model(ids))
+            chosen = _choices(lambda: model(ids))
             exact = model(ids).dtype == mx.float32
             gap, way = adjoint_gap(logits, primals, mx.random.key(0))
     finally:
@@ -61,18 +62,35 @@ def _cast(call: Callable[..., mx.array]) -> Callable[..., mx.array]:
 
 
 @contextmanager
-def _choosing(choose: Callable[..., mx.array]) -> Iterator[None]:
-    """Lets `choose` take the place of `mx.argpartition`, by which mlx-lm's routers choose experts."""
-    with uncompiled(), replaced(mx, "argpartition", choose):  # compiled, a router would keep what it was traced with
+def _choosing(choose: Callable[[Callable[[], Any]], Any]) -> Iterator[None]:
+    """Lets `choose` take the place of what mlx-lm's routers choose experts by, and of the conditions of `mx.where`.
+
+    Args:
+        choose: from a function that makes the choice to the choice.
+    """
+
+    def whole(stock: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: choose(lambda: stock(*args, **kwargs))
+
+    def condition(stock: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda given, *args, **kwargs: stock(choose(lambda: given), *args, **kwargs)
+
+    # Compiled, a router would keep what it was traced with.
+    with (
+        uncompiled(),
+        wrapped(mx, "argpartition", whole),
+        wrapped(mx, "argmax", whole),
+        wrapped(mx, "where", condition),
+    ):
         yield
 
 
-def _chosen_experts(run: Callable[[], mx.array]) -> list[mx.array]:
-    """The choice of experts of each router, in the order they run; empty for a dense model."""
-    choose, chosen = mx.argpartition, []
+def _choices(run: Callable[[], mx.array]) -> list[Any]:
+    """The choices of each router and condition, in the order they run; empty for most dense models."""
+    chosen: list[Any] = []
 
-    def record(*args: Any, **kwargs: Any) -> mx.array:
-        chosen.append(choose(*args, **kwargs))
+    def record(make: Callable[[], Any]) -> Any:
+        chosen.append(make())
         return chosen[-1]
 
     with _choosing(record):

@@ -50,8 +50,17 @@ def test_a_gradient_that_is_a_little_wrong_is_noticed(options, trained):
     assert not finding.passed, finding.detail
 
 
+def test_a_bound_that_a_difference_crosses_is_held(trained):
+    subject = Subject(*trained("qwen3_moe"))
+    layer = any_model(subject).layers[1].self_attn.o_proj
+    layer.linear = Wrong(layer.linear, lambda x: mx.where(x > 0, x + 1, x))  # as Phi's router has one
+    finding = check(subject)
+    assert finding.passed, finding.detail
+    assert "against differences, " in finding.detail
+
+
 class Wrong:
-    """The layer beneath, its gradient to its input off by a twentieth."""
+    """The layer beneath, what it gives made into something else."""
 
     def __init__(self, linear, wrong):
         self._linear, self._wrong = linear, wrong

@@ -34,6 +34,12 @@ class RowFormat(Protocol):
 _FILES = (preference, pretokenized, chat, sharegpt, completions, alpaca, text)
 FORMATS: dict[str, RowFormat] = {file.__name__.rpartition(".")[2]: cast(RowFormat, file) for file in _FILES}
 
+LABELS = ("label", "kto_tag", "desirable")
+"""Columns in which sets for KTO say of each answer whether it is one to give."""
+
+_UNWANTED = {"false", "0", "0.0", "-1", "no", "bad", "reject", "rejected", "undesirable", "unwanted", "dispreferred"}
+_WANTED = {"true", "1", "1.0", "yes", "good", "accept", "accepted", "chosen", "desirable", "wanted", "preferred"}
+
 COLUMNS = {name for kind in FORMATS.values() for names in (*kind.NEEDS, kind.TAKES) for name in names} | {"weight"}
 """Every column that a format reads."""
 
@@ -117,16 +123,19 @@ def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
 
 def _refuse_unwanted(row: Row, example: Example) -> None:
     """Refuses an answer that the row marks as one not to give, as sets for KTO do for half of theirs."""
-    label = dict.get(row, "label")
-    mark = label.strip().lower() if isinstance(label, str) else label
-    if not any(message.role == "assistant" for message in example.messages) or mark not in (0, 1, "false", "true"):
-        return
-    row.asked.add("label")
-    if mark in (0, "false"):
-        raise DataError(
-            f"the row's label is {str(label).lower()}: an answer not to give, as in sets for KTO; "
-            "data.ignore=[label] trains on it all the same"
-        )
+    answers = {message.content.strip().lower() for message in example.messages if message.role == "assistant"}
+    for name in LABELS if answers else ():
+        label = dict.get(row, name)
+        mark = str(label).strip().lower() if isinstance(label, str | int | float) else ""
+        # A word that is the answer itself is the class that a classifier gives.
+        if mark not in _UNWANTED | _WANTED or (isinstance(label, str) and mark in answers):
+            continue
+        row.asked.add(name)
+        if mark in _UNWANTED:
+            raise DataError(
+                f"the row's {name} is {mark}: an answer not to give, as in sets for KTO; "
+                f"data.ignore=[{name}] trains on it all the same"
+            )
 
 
 def _without(value: Any, ignore: Sequence[str]) -> Any:

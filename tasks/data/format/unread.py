@@ -16,7 +16,7 @@ _ABOUT = re.compile(
 )
 _LABEL = re.compile(
     "labels?|scores?|ratings?|rewards?|rank|ranking|quality|preference|preferred|class|target|grade|helpful"
-    "|helpfulness|toxic|toxicity|safe|correct|correctness|votes?|feedback|desirable|mask|weights"
+    "|helpfulness|toxic|toxicity|safe|correct|correctness|votes?|feedback|desirable|mask|weights?"
 )
 _CONTENT = re.compile(
     "context|passages?|documents?|system|persona|prompt|instructions?|history|reasoning|thinking|thoughts?|rationale|cot"
@@ -57,7 +57,8 @@ def describe_unread(name: str, value: Any, read: Iterable[str]) -> Unread:
     plain = value.strip().lower() if isinstance(value, str) else value
     if isinstance(value, bool) or plain in ("true", "false"):
         return Unread(name, "flag", str(plain).lower())
-    if not isinstance(value, str) and any(map(_TRAINS.fullmatch, _words(name))):
+    trains = re.compile(f"{_TRAINS.pattern}|weights?") if isinstance(value, list | tuple) else _TRAINS
+    if not isinstance(value, str) and any(map(trains.fullmatch, _words(name))):
         return Unread(name, "flag")  # a list of what another tool trains on, a number for it
     if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", plain)):
         return Unread(name, "number", f"{value!s:.20}")

@@ -38,6 +38,8 @@ def json_hint(text: str, at: int) -> str:
         return "; a carriage return alone stands between two rows, save the file with line feeds"
     if before.endswith(("}", "]")) and after.startswith(("{", "[")):
         return "; two rows stand on one line"
+    if "\t" in text and "{" not in text:
+        return "; this is a table: separate its cells by commas, in a file that ends with .csv"
     if found and found < " ":
         return "; a line end or tab inside a string is written \\n or \\t"
     return ""
@@ -61,6 +63,8 @@ def columns_hint(row: Mapping[str, Any], known: set[str]) -> str:
     if {"role", "content"} <= set(row) or {"from", "value"} <= set(row):
         return "; this is one message, a row holds the list of them: {'messages': [...]}"
     only = next(iter(row.values()), None)
+    if len(row) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in next(iter(row))), None)):
+        return f"; the cells seem to be separated by {mark!r}: save the file with commas"
     if len(row) == 1 and isinstance(only, list) and only and isinstance(only[0], dict):
         return f"; the rows seem to stand inside {next(iter(row))!r}: save that list alone"
     return ""

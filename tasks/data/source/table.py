@@ -15,7 +15,8 @@ LONGEST = 64 << 20
 
 # Columns whose cells hold structure; CSV has none, so it stands there as JSON.
 _NESTED = ("messages", "conversations", "chosen", "rejected", "prompt", "completion")
-_LISTS = ("history", "spans", "input_ids", "labels", "attention_mask")
+_LISTS = ("history", "spans", "input_ids", "labels", "attention_mask", "position_ids", "seq_lengths")
+_MASKS = ("completion_mask", "assistant_masks", "loss_mask")
 
 
 def read_csv(file: IO[bytes], path: Path) -> Iterator[tuple[int, Any]]:
@@ -195,7 +196,9 @@ def _cell(name: str, cell: str) -> Any:
             return float(cell) if cell else None
         except ValueError:
             return cell
-    if (name in _NESTED and cell.lstrip().startswith(("[{", '{"'))) or (name in _LISTS and cell.startswith("[")):
+    if (name in _NESTED and cell.lstrip().startswith(("[{", '{"'))) or (
+        name in (*_LISTS, *_MASKS) and cell.startswith("[")
+    ):
         try:
             return json.loads(cell)
         except ValueError:

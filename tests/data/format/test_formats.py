@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.data.format import formats
-from tasks.data.format.formats import FORMATS, Format, detect, parse_row
+from tasks.data.format.formats import FORMATS, LABELS, Format, detect, parse_row
 from tasks.errors import DataError
 
 
@@ -102,19 +102,26 @@ def test_what_is_to_be_ignored_is_not_read_and_still_counted():
     assert {one.name for one in example.unread} == {"messages[].training", "system"}
 
 
-@pytest.mark.parametrize("label", [False, "False", "false", 0, "0"])
-def test_an_answer_not_to_give_is_never_trained_on(label: object):
-    row = {"prompt": "a", "completion": "b", "label": label}
-    if label == "0":  # a number as text may be a class
-        assert unread(row) == {"label": "number"}
-        return
-    with pytest.raises(DataError, match=r"an answer not to give.*data\.ignore=\[label\]"):
+@pytest.mark.parametrize("label", [False, "False", "false", 0, 0.0, "0", -1, "bad", "Rejected", "undesirable"])
+@pytest.mark.parametrize("name", LABELS)
+def test_an_answer_not_to_give_is_never_trained_on(name: str, label: object):
+    row = {"prompt": "a", "completion": "b", name: label}
+    with pytest.raises(DataError, match=rf"an answer not to give.*data\.ignore=\[{name}\]"):
         parse_row(row)
-    assert parse_row(row, ignore=["label"]).messages[1].content == "b"
-    assert unread({**row, "label": True}) == {}
-    assert unread({"text": "a film", "label": label}) == {
-        "label": "other" if label == 0 and label is not False else "flag"
-    }
+    assert parse_row(row, ignore=[name]).messages[1].content == "b"
+
+
+@pytest.mark.parametrize("label", [True, 1, "1", "yes", "chosen"])
+def test_an_answer_to_give_is_trained_on_and_its_label_is_read(label: object):
+    assert unread({"prompt": "a", "completion": "b", "label": label}) == {}
+
+
+def test_a_label_that_judges_no_answer_is_named():
+    assert unread({"text": "a film", "label": False}) == {"label": "flag"}
+    assert unread({"text": "a film", "label": 0}) == {"label": "other"}
+    row = {"prompt": "Is this spam?", "completion": "No", "label": "no"}  # a class, which is the answer
+    assert unread(row) == {"label": "other"}
+    assert unread({**row, "label": "ham"}) == {"label": "other"}
 
 
 @pytest.mark.parametrize(("row", "reason"), [({}, "no known format"), ([1], "a list"), ("x", "a string")])

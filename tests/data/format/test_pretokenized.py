@@ -7,6 +7,7 @@ import pytest
 from tasks.data import tokenize_row
 from tasks.data.format.message import SPEAKERS
 from tasks.data.format.pretokenized import parse
+from tasks.data.format.row import Row
 from tasks.errors import DataError
 
 
@@ -35,6 +36,22 @@ def test_spans_are_counted_in_tokens_and_padding_is_left_out():
     assert (example.ids, example.id_weights) == ((5, 6, 7), (0.0, 0.5, 0.5))
 
 
+def test_masks_of_true_and_false_are_read_as_those_of_1_and_0():
+    row = {"input_ids": [5, 6, 7], "attention_mask": [True, True, False], "loss_mask": [False, True, True]}
+    assert (parse(row).ids, parse(row).id_weights) == ((5, 6), (0.0, 1.0))
+
+
+def test_the_labels_of_padding_may_be_anything():
+    row = {"input_ids": [5, 6, 7, 0], "labels": [-100, 6, 7, 9], "attention_mask": [1, 1, 1, 0]}
+    assert (parse(row).ids, parse(row).id_weights) == ((5, 6, 7), (0.0, 1.0, 1.0))
+
+
+def test_positions_that_count_one_example_are_read():
+    row = Row({"input_ids": [5, 6, 7], "position_ids": [0, 1, 2], "seq_lengths": [3]})
+    assert parse(row).ids == (5, 6, 7)
+    assert set(row) <= row.asked
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -44,7 +61,11 @@ def test_spans_are_counted_in_tokens_and_padding_is_left_out():
         ({"input_ids": [5, 6.0]}, "no whole number"),
         ({"input_ids": [5, 6], "labels": [5]}, "1 entries and 'input_ids' 2"),
         ({"input_ids": [5, 6, 7], "labels": [-100, 6, 8]}, r"labels\[2\] is 8; it must be -100 or input_ids\[2\], 7$"),
-        ({"input_ids": [5, 6, 7], "labels": [6, 7, -100]}, "shifted by one"),
+        ({"input_ids": [5, 6, 7], "labels": [6, 7, -100]}, "shifted by one.*not before it"),
+        ({"input_ids": [5, 6, 7], "labels": [-100, 5, 6]}, "shifted by one.*not behind it"),
+        ({"input_ids": [5, 6, 7], "labels": [-1, 6, 7]}, "is written -100"),
+        ({"input_ids": [5, 6, 7], "position_ids": [0, 1, 0]}, r"2 examples that were packed.*'position_ids'"),
+        ({"input_ids": [5, 6, 7], "seq_lengths": [1, 1, 1]}, r"3 examples that were packed.*'seq_lengths'"),
         ({"input_ids": [5, 6, 7], "attention_mask": [1, 0, 1]}, "attention_mask"),
         ({"input_ids": [5, 6], "attention_mask": [0, 0]}, "attention_mask"),
         ({"input_ids": [5, 6], "labels": [5, 6], "spans": [[0, 1]]}, "which is meant"),

@@ -33,6 +33,8 @@ def test_kinds(value: Any, kind: str):
     [
         ("messages[].train_detail", [{"begin_offset": 0, "end_offset": 3, "train": True}], "flag"),
         ("loss_mask", [0, 1, 1], "flag"),
+        ("weights", [0, 1, 1], "flag"),
+        ("sample_weight", 0.5, "number"),
         ("messages[].loss_scale", 0.5, "flag"),
         ("system_prompt", "Be brief.", "text"),
         ("context", " ", "other"),
@@ -46,5 +48,5 @@ def test_kinds_by_name(name: str, value: Any, kind: str):
 def test_names():
     assert all(map(is_about_the_row, ["id", "source_dataset", "numTurns", "messages[].model_name"]))
     assert not any(map(is_about_the_row, ["context", "system_prompt", "2"]))
-    assert all(map(is_label, ["label", "score_chosen", "qualityScore"]))
+    assert all(map(is_label, ["label", "score_chosen", "qualityScore", "sample_weight"]))
     assert not is_label("labelled_by")

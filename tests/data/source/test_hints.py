@@ -24,6 +24,7 @@ from tasks.errors import DataError
         ('{"text": "a"} {"text": "b"}', "two rows stand on one line"),
         ('{"text": "a"}\r{"text": "b"}', "carriage return alone"),
         ('{"text": "a\tb"}', "is written"),
+        ("prompt\tcompletion", "this is a table"),
         ("{", "pretty-printed"),
         ("},", "pretty-printed"),
     ],
@@ -43,6 +44,7 @@ def test_json(text: str, hint: str):
         ({"role": "user", "content": "a"}, "one message"),
         ({"from": "human", "value": "a"}, "one message"),
         ({"data": [{"text": "a"}]}, "stand inside 'data'"),
+        ({"prompt;completion": "a;b"}, "separated by ';'"),
         ({"instruction": "a", "input": "b"}, "data.columns"),
     ],
 )
