@@ -146,6 +146,8 @@ def train(
             seed=recipe.seed,
             probe=probe,
             ends=list(cache.splits["train"].ends),
+            template=cache.template,
+            template_kwargs=cache.template_kwargs,
         )
     counters, ended = training.counters, training.ended
     assert ended is not None, "it ran to its end"

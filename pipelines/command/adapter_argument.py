@@ -1,15 +1,20 @@
 """adapter=DIR: the commands that start from an adapter on disk take its base and rule from its own manifest."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.config import Run, compose, compose_on, parse_override
 from pipelines.config.form import check_overrides
 from pipelines.config.override import override
-from tasks.adapter.adapter_manifest import read_adapter_manifest
+from tasks.adapter.adapter_manifest import TEMPLATE, AdapterManifest, read_adapter_manifest
+from tasks.artifact import file_digest
+from tasks.data import Data
 from tasks.errors import AdapterError, ConfigError, ModelError, one_line
 from tasks.model import Model
 from tasks.model.base import in_hub_cache, local_folder
+
+log = logging.getLogger(__name__)
 
 FILES = ("adapter_config.json", "adapters.safetensors")
 """The files of every adapter directory, ours and mlx-lm's."""
@@ -36,7 +41,8 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
         inside = folder / "adapter"
         hint = f"did you mean adapter={inside}?" if inside.is_dir() else "is it an adapter's directory?"
         raise ConfigError(f"adapter={given[0]}: it has no {' and no '.join(missing)}; {hint}")
-    base = _base_of(folder)
+    manifest = _manifest_of(folder)
+    base = None if manifest is None else manifest.model
     named = {parse_override(o).key_or_group.lstrip("+") for o in rest if "=" in o}
     if base is None and not any(name.startswith("model") for name in named):
         raise ConfigError(f"adapter={given[0]}: it has no manifest.json that names its base; say model.path=...")
@@ -51,16 +57,45 @@ def with_adapter(overrides: Sequence[str], *, held_out: bool = False) -> tuple[P
     run = compose_on([*rows, *rest], "model", {} if base is None else base.model_dump(mode="json"))
     if base is not None and "model" not in named:
         run = run.model_copy(update={"model": _unasked(run.model, base, "model.path" in named)})
+    if held_out and manifest is not None:
+        run = run.model_copy(update={"data": _rendered_as_trained(run.data, folder, manifest)})
     return folder, run
 
 
-def _base_of(folder: Path) -> Model | None:
-    """The base that an adapter's manifest names: data, however it is written."""
+def _manifest_of(folder: Path) -> AdapterManifest | None:
+    """What an adapter's manifest says: data, however it is written."""
     try:
-        manifest = read_adapter_manifest(folder)
+        return read_adapter_manifest(folder)
     except AdapterError as error:
         raise ConfigError(str(error)) from error
-    return None if manifest is None else manifest.model
+
+
+def _rendered_as_trained(data: Data, folder: Path, manifest: AdapterManifest) -> Data:
+    """The data of a command, its rows rendered by the chat template that lies in the adapter's own directory.
+
+    A template or variables that were typed are taken instead, and it is said that they differ.
+
+    Raises:
+        ConfigError: the directory's template is not the one that its manifest knows.
+    """
+    own, changes = folder / TEMPLATE, dict[str, object]()
+    digest = manifest.files.get(TEMPLATE)
+    if digest is not None and (own.is_symlink() or not own.is_file() or file_digest(own) != digest):
+        raise ConfigError(f"adapter={folder}: its {TEMPLATE} is not the one that its manifest.json knows")
+    if digest is not None and data.template is None:
+        changes["template"] = str(own)
+    elif data.template is not None and _digest(data.template) != digest:
+        log.warning("data.template=%s is not the chat template that the adapter was trained with", data.template)
+    if not data.template_kwargs:
+        changes["template_kwargs"] = manifest.template_kwargs
+    elif data.template_kwargs != manifest.template_kwargs:
+        log.warning("data.template_kwargs is not what the adapter was trained with: %s", manifest.template_kwargs)
+    return data.model_copy(update=changes)
+
+
+def _digest(path: str) -> str | None:
+    file = Path(path).expanduser()
+    return file_digest(file) if file.is_file() else None
 
 
 def _unasked(model: Model, base: Model, typed: bool) -> Model:

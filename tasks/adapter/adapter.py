@@ -3,6 +3,7 @@
 adapters.safetensors    the parameters, float32, in the order of their names
 adapter_config.json     mlx-lm's: what the rule writes (rank, scale, dropout), keys, number of blocks
 base.json               a checksum of each base parameter, so that another base is noticed
+chat_template.jinja     the chat template, where it was trained with another one than the tokenizer's (data.template)
 probe.safetensors       fixed tokens and their logits at the end of training (tasks/adapter/probe.py)
 manifest.json           the rule, the step, a digest of each tensor and file; written last
 """
@@ -18,7 +19,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from tasks.adapter.adapter_config import CONFIG, WEIGHTS, read_config
-from tasks.adapter.adapter_manifest import read_adapter_manifest
+from tasks.adapter.adapter_manifest import TEMPLATE, read_adapter_manifest
 from tasks.adapter.adapter_tensors import tensor_digest, tensor_info
 from tasks.adapter.base_record import BASE
 from tasks.adapter.checksums import base_checksums
@@ -62,6 +63,8 @@ def save_adapter(
     seed: int,
     probe: Probe | None = None,
     ends: Sequence[str] = (),
+    template: str | None = None,
+    template_kwargs: dict[str, Any] | None = None,
 ) -> Adapter:
     """Writes the adapter attached to `model` as a directory, complete or not at all.
 
@@ -74,6 +77,8 @@ def save_adapter(
         seed: the seed that A was drawn from.
         probe: recorded logits to keep beside it.
         ends: the token at which an answer ends, as it was trained, the most frequent first: a server must stop there.
+        template: the text of the chat template, where it was another one than the tokenizer's own.
+        template_kwargs: its variables.
     """
     parameters = adapter_parameters(model)
     manifest: dict[str, Any] = {
@@ -85,12 +90,15 @@ def save_adapter(
         "model": source.model_dump(mode="json"),
         "model_type": model_type(model),
         **({"answer_ends": list(ends)} if ends else {}),
+        **({"template_kwargs": template_kwargs} if template_kwargs else {}),
         "tensors": {name: tensor_digest(array) for name, array in parameters.items()},
     }
     with atomic_directory(path, manifest) as folder:
         write_weights(folder / WEIGHTS, parameters)
         write_json(folder / CONFIG, _mlx_lm_config(model, rule, source))
         write_json(folder / BASE, base_checksums(model))
+        if template is not None:
+            (folder / TEMPLATE).write_text(template, encoding="utf-8")
         if probe is not None:
             with (folder / PROBE_FILE).open("wb") as file:  # one of Python's says why it cannot be written
                 mx.save_safetensors(file, probe.arrays(), metadata={"format": "mlx"})

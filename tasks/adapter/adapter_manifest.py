@@ -1,13 +1,16 @@
 """Reads manifest.json of an adapter directory as data that somebody else may have written."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.artifact import MANIFEST, first_problem, read_json
 from tasks.errors import AdapterError
 from tasks.model import Model
+
+TEMPLATE = "chat_template.jinja"
+"""The chat template of an adapter that was trained with another one than its base's, beside the manifest."""
 
 
 class AdapterManifest(BaseModel):
@@ -18,6 +21,7 @@ class AdapterManifest(BaseModel):
         tensors: the digest of each tensor.
         step: optimizer steps it was trained for.
         model: where its base came from.
+        template_kwargs: the variables of the chat template that it was trained with.
         answer_ends: texts that an answer was trained to end with, the most frequent first: a server must stop there.
     """
 
@@ -27,6 +31,7 @@ class AdapterManifest(BaseModel):
     tensors: dict[str, str] = {}
     step: Annotated[int, Field(ge=0, lt=2**53)] = 0
     model: Model | None = None
+    template_kwargs: dict[str, Any] = {}
     answer_ends: list[str] = []
 
 

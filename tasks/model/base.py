@@ -114,6 +114,8 @@ def _load(source: Model) -> Base:
             model, config = load_model(tidy, lazy=True)
     except Exception as error:  # a family's code may raise anything for a config that it was not written for
         raise ModelError(f"model.path={source.path!r} cannot be loaded: {_reason(error)}") from error
+    if not hasattr(model, "_no_grad"):
+        nn.Module.__init__(model)  # RecurrentGemma's own constructor leaves it out, without which nothing is frozen
     if source.dtype != "auto":
         model.update(tree_map(_cast(getattr(mx, source.dtype)), model.parameters()))
     if source.quantize is not None:

@@ -47,6 +47,12 @@ ALIASES: dict[str, dict[str, str]] = {
 }
 """Families whose projections have names of their own: the usual name -> theirs."""
 
+UNTRAINABLE = {
+    "deepseek_v41": "it gathers by choices through which MLX has no gradient, and its blocks pass arrays to each other "
+    "beside their outputs"
+}
+"""Families of which mlx-lm's code gives no right gradient, each with the reason."""
+
 
 def model_type(model: nn.Module) -> str:
     """The family's name as its config gives it, such as `qwen3`."""
@@ -94,7 +100,10 @@ def select_projections(model: nn.Module, targets: Sequence[str], last_blocks: in
 
     Raises:
         TargetError: targets that match nothing, all together, with the list of what there is; or there is nothing.
+        ModelError: the family is one of UNTRAINABLE.
     """
+    if reason := UNTRAINABLE.get(model_type(model)):
+        raise ModelError(f"models of the family {model_type(model)} cannot be trained with this mlx-lm: {reason}")
     _, all_blocks = blocks(model)
     if last_blocks is not None and last_blocks > len(all_blocks):
         raise TargetError(f"lora.last_blocks={last_blocks}, but the {model_type(model)} model has {len(all_blocks)}")

@@ -1,18 +1,20 @@
 import json
+from functools import partial
 
 import mlx.core as mx
 import pytest
 from mlx_lm.utils import load
 
 from tasks.adapter import base_fingerprint, load_adapter, read_adapter, save_adapter
-from tasks.artifact import damaged_files, read_manifest
+from tasks.adapter.adapter_manifest import TEMPLATE, read_adapter_manifest
+from tasks.artifact import damaged_files, file_digest, read_manifest
 from tasks.errors import AdapterError
 from tasks.lora import LoRA, RsLoRA
 from tasks.model import Model
 from tasks.model.base import load_base
 from tests.adapter.damage import read
 from tests.adapter.saving import FAMILIES, saved
-from tests.tiny import arrays, same, token_ids
+from tests.tiny import arrays, attach_random, same, token_ids
 
 
 @pytest.mark.parametrize("quantize", [None, 4])
@@ -131,3 +133,17 @@ def test_what_a_directory_lacks_is_said(there, tmp_path):
     lacks = [name for name in ("adapter_config.json", "adapters.safetensors") if name not in there]
     with pytest.raises(AdapterError, match=f"it has no {' and no '.join(lacks)}; is it an adapter's directory"):
         read_adapter(tmp_path)
+
+
+def test_the_chat_template_it_was_trained_with_lies_in_it(model_folder, tmp_path):
+    model = load_base(source := Model(path=str(model_folder("qwen3")))).model
+    attach_random(model, rule := LoRA(rank=4, alpha=8.0))
+    save = partial(save_adapter, model=model, rule=rule, source=source, step=7, seed=0)
+    save(tmp_path / "own", template="{{ messages }}", template_kwargs={"brief": True})
+    save(tmp_path / "none")
+    manifest = read_adapter_manifest(tmp_path / "own")
+    assert manifest is not None
+    assert manifest.files[TEMPLATE] == file_digest(tmp_path / "own" / TEMPLATE)
+    assert manifest.template_kwargs == {"brief": True}
+    assert not (tmp_path / "none" / TEMPLATE).exists()
+    assert "template_kwargs" not in json.loads((tmp_path / "none" / "manifest.json").read_text())

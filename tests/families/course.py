@@ -62,7 +62,7 @@ def run_course(family: str, cache: TokenCache, folder: Path) -> Course:
         model = build(family)
     except Exception as error:
         return done._replace(problems=(f"cannot be built: {type(error).__name__}: {error}",))
-    source = Model(path=str(_write(folder / "model", family, model)))
+    source = Model(path=str(write_family(folder / "model", family, model)))
     asked, checks = recipe(layout=Packed(tokens=256), steps=2, train=Train(steps=2)), Verify(checks=tuple(CHECKS))
     answering = Evaluate(examples=4, generate=3, max_new_tokens=4)
     try:
@@ -85,7 +85,8 @@ def run_course(family: str, cache: TokenCache, folder: Path) -> Course:
     return done._replace(answers=how, verified=passed, problems=(*scores.problems, *failed))
 
 
-def _write(folder: Path, family: str, model: object) -> Path:
+def write_family(folder: Path, family: str, model: object) -> Path:
+    """Writes a model as a folder that mlx-lm loads; gives the folder."""
     folder.mkdir(parents=True)
     parameters = arrays(model.parameters())  # type: ignore[attr-defined]
     mx.save_safetensors(str(folder / "model.safetensors"), parameters, metadata={"format": "mlx"})

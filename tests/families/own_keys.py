@@ -26,7 +26,11 @@ OWN: dict[str, dict[str, Any]] = {
         "topk_method": "greedy",
     },
     "ernie4_5_moe": {"moe_k": 2, "moe_layer_start_index": 1, "moe_num_experts": 4},
-    "exaone4": {"rope_scaling": None, "sliding_window_pattern": "LG"},
+    "exaone4": {
+        "rope_scaling": None,
+        "sliding_window_pattern": "LG",
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
     "exaone_moe": {"is_moe_layer": [False, True], "layer_types": ["sliding_attention", "full_attention"]},
     "falcon_h1": {"mamba_d_head": 16, "mamba_d_ssm": 128, "mamba_n_heads": 8},
     "gear": {"layer_types": ["sliding_attention", "full_attention"]},
@@ -220,6 +224,7 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "phi3small": {"dense_attention_every_n_layers": 2, "ff_intermediate_size": 128, "gegelu_limit": 20.0},
     "plamo": {"n_shared_head": 2, "num_key_value_heads": 2},
+    "qwen3_vl_moe": {"tie_word_embeddings": False},
     "recurrent_gemma": {
         "attention_window_size": 16,
         "block_types": ["recurrent", "attention"],

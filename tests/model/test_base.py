@@ -3,13 +3,15 @@ import shutil
 
 import mlx.core as mx
 import pytest
-from mlx.utils import tree_map
+from mlx.utils import tree_flatten, tree_map
 
 from tasks.errors import ModelError
 from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base, load_tokenizer, local_folder, shared_base, tokenizer_fingerprint
+from tests.families.configs import build
+from tests.families.course import write_family
 from tests.tiny import arrays, same, token_ids, write_model
 
 
@@ -31,6 +33,11 @@ def test_a_base_is_frozen_and_in_evaluation_mode(model_folder):
     assert not arrays(base.model.trainable_parameters())
     assert not any(module.training for module in base.model.modules())
     assert base.config["model_type"] == "qwen3"
+
+
+def test_a_family_whose_constructor_forgets_to_prepare_freezing_is_frozen(tmp_path):
+    folder = write_family(tmp_path / "model", "recurrent_gemma", build("recurrent_gemma"))
+    assert not tree_flatten(load_base(Model(path=str(folder))).model.trainable_parameters())
 
 
 def test_it_is_what_mlx_lm_loads(model_folder):

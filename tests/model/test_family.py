@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from typing import Any, cast
+
 import mlx.nn as nn
 import pytest
 
@@ -128,3 +131,9 @@ def test_blocks_in_which_nothing_can_be_adapted_are_refused():
 
     with pytest.raises(TargetError, match="nothing in the blocks of bitnet can be adapted"):
         select_projections(Blocks(), ["all"])
+
+
+def test_a_family_without_a_gradient_is_refused():
+    model = SimpleNamespace(model_type="deepseek_v41")
+    with pytest.raises(ModelError, match=r"deepseek_v41 cannot be trained with this mlx-lm: it gathers by choices"):
+        select_projections(cast(Any, model), ["all"])

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from tasks.artifact import MANIFEST, Record, file_digest, fingerprint, kept_at, read_manifest, write_json
 from tasks.data.config import SPLITS, Data
 from tasks.data.store.abandoned import remove_abandoned
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Raise it with every change to what this room makes of a row: caches of another version are not used.
-VERSION = 6
+VERSION = 7
 
 
 class TokenCache(Record):
@@ -35,12 +37,16 @@ class TokenCache(Record):
         fingerprint: of the sources' bytes, the tokenizer, the template and the settings; the directory's name.
         reused: whether it was there already.
         splits: the counts of each split there is: train, and valid and test where there are such rows.
+        template: the text of the chat template that it was rendered by; None for the tokenizer's own.
+        template_kwargs: the variables of the template.
     """
 
     path: Path
     fingerprint: str
     reused: bool
     splits: dict[str, SplitStats]
+    template: str | None = None
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     def split(self, name: str) -> TokenSplit:
         """Opens the examples of a split, memory-mapped.
@@ -76,14 +82,15 @@ def build_cache(
         DataError: a source or a row cannot be used; with file, line, reason and fix.
         RunError: the disk of the caches is full or failing.
     """
+    template = _template_text(data.template)
     with kept_at(root, "the token cache"):
-        return _found_or_built(data, tokenizer, tokenizer_fingerprint, root)
+        cache = _found_or_built(data, tokenizer, tokenizer_fingerprint, template, root)
+    return cache.model_copy(update={"template": template, "template_kwargs": data.template_kwargs})
 
 
 def _found_or_built(
-    data: Data, tokenizer: "PreTrainedTokenizerBase", tokenizer_fingerprint: str, root: Path
+    data: Data, tokenizer: "PreTrainedTokenizerBase", tokenizer_fingerprint: str, template: str | None, root: Path
 ) -> TokenCache:
-    template = _template_text(data.template)
     digests = Digests(root / ".sources.digests.json")
     identity = {
         "version": VERSION,

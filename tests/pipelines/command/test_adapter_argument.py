@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.command.adapter_argument import FILES, with_adapter
+from tasks.adapter.adapter_manifest import TEMPLATE
+from tasks.artifact import file_digest
 from tasks.errors import ConfigError
 from tasks.model import Model
 
@@ -117,3 +119,35 @@ def test_what_is_missing_is_said(overrides: list[str], words: str, tmp_path: Pat
     _files(tmp_path / "run/adapter")
     with pytest.raises(ConfigError, match=words):
         with_adapter([o.format(tmp_path) for o in overrides])
+
+
+def _with_template(folder: Path, text: str, **manifest: object) -> Path:
+    _files(folder)
+    (folder / TEMPLATE).write_text(text)
+    said = {"files": {TEMPLATE: file_digest(folder / TEMPLATE)}, "model": {"path": "./a/b"}, **manifest}
+    (folder / "manifest.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_rows_are_rendered_as_they_were_when_it_was_trained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = _with_template(tmp_path / "a", "{{ messages }}", template_kwargs={"brief": True})
+    typed = [f"adapter={folder}", "data.valid=v.jsonl"]
+    data = with_adapter(typed, held_out=True)[1].data
+    assert (data.template, data.template_kwargs) == (str(folder / TEMPLATE), {"brief": True})
+    assert not caplog.records
+    (tmp_path / "same.jinja").write_text("{{ messages }}")
+    (tmp_path / "other.jinja").write_text("{{ messages[0] }}")
+    for name, said in (("same", 0), ("other", 1)):
+        caplog.clear()
+        data = with_adapter([*typed, f"data.template={tmp_path}/{name}.jinja"], held_out=True)[1].data
+        assert (data.template, len(caplog.records)) == (f"{tmp_path}/{name}.jinja", said)
+    data = with_adapter([*typed, "data.template_kwargs={brief:false}"], held_out=True)[1].data
+    assert data.template_kwargs == {"brief": False}
+    assert "not what the adapter was trained with" in caplog.text
+
+
+def test_a_template_that_the_manifest_does_not_know_is_refused(tmp_path: Path) -> None:
+    folder = _with_template(tmp_path / "a", "{{ messages }}")
+    (folder / TEMPLATE).write_text("{{ another }}")
+    with pytest.raises(ConfigError, match=r"chat_template\.jinja is not the one that its manifest\.json knows"):
+        with_adapter([f"adapter={folder}", "data.valid=v.jsonl"], held_out=True)
