@@ -111,7 +111,7 @@ def _score(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Scores:
     if run.run_dir is not None:
         make_folder(Path(run.run_dir).expanduser())
     cache = as_stage(tokenize)(run.data, run.model, TOKENS)
-    with TemporaryDirectory() as nowhere, gpu_lock(run.gpu_lock, folder):
+    with TemporaryDirectory() as nowhere, gpu_lock(run.gpu_lock, folder, run.name):
         out = Path(run.run_dir or nowhere).expanduser()
         return as_stage(evaluate_task)(
             read_adapter(folder), cache, run.model, run.evaluate, out / "evaluate.json", memory=run.memory

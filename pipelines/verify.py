@@ -79,7 +79,7 @@ def main(overrides: Sequence[str]) -> None:
 
 
 def _check(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Verdict:
-    with gpu_lock(run.gpu_lock, folder):
+    with gpu_lock(run.gpu_lock, folder, run.name):
         return as_stage(verify_task)(folder, run.model, run.verify)
 
 

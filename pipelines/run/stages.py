@@ -49,7 +49,7 @@ def run_stages(
         recipe = agreed.recipe(run.recipe())
         write_tokens_page(cache, run.data, run.model, folder)
         sinks = Sinks((*(SINKS[name] for name in run.sinks), *watch), run.name, run.model_dump(mode="json"))
-        with gpu_lock(run.gpu_lock, folder):
+        with gpu_lock(run.gpu_lock, folder, run.name):
             start = as_stage(inject)(run.model, recipe.rule, recipe.seed, folder / "checkpoints" / "start")
             trained = as_stage(train)(start, cache, recipe, run.model, folder, sinks, run.verify.probe_tokens)
             scores = as_stage(evaluate)(

@@ -62,7 +62,7 @@ def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any
         log.info("the best adapter, of trial %d, is on another machine: %s", number, row["where"])
         return {"adapter": None, "where": row["where"], "command": command(search, row["values"])}
     run = compose([*changes, override("run_dir", str(folder)), "resume=auto"])
-    with gpu_lock(search.run.gpu_lock, folder):
+    with gpu_lock(search.run.gpu_lock, folder, search.sweep.study):
         report = _done(run, folder) or run_stages(run, changes, as_stage)
     verdict = Verdict.model_validate(report["verify"], strict=False)
     if not verdict.passed:

@@ -76,7 +76,7 @@ def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainl
 
 def _turn(search: Search, study: Study, as_stage: Callable[[Any], Any], around: Around) -> bool:
     """Runs one trial with the GPU to itself; False where there is none for this worker."""
-    with gpu_lock(search.run.gpu_lock, search.folder):
+    with gpu_lock(search.run.gpu_lock, search.folder, search.sweep.study):
         require_open(search.run.window)  # before a trial is begun that could not train
         claimed = study.next()
         if claimed is None:

@@ -1,6 +1,7 @@
 """Two commands at once: one run_dir is one run's, one GPU is one run's at a time, and the first is never harmed."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -48,12 +49,12 @@ def test_a_second_run_on_a_gpu_waits_and_says_for_whom_or_is_refused(run: Killed
     gpu = {"GRAFTLINE_GPU_LOCK": str(tmp_path / "gpu")}
     with started(run, tmp_path / "first", gpu, 2) as first:
         first.send_signal(signal.SIGSTOP)
-        taken = f"taken by process {first.pid} ({tmp_path / 'first'})"
+        taken = rf"taken by \S+ \(process {first.pid}, {re.escape(str(tmp_path / 'first'))}, since [-0-9]+ [:0-9]+\)"
         line = refused(run, tmp_path / "third", gpu, "gpu_lock=fail")
-        assert line == f"error: the GPU is {taken}; wait for it, or say gpu_lock=wait"
+        assert re.fullmatch(rf"error: the GPU is {taken}; wait for it, or say gpu_lock=wait", line)
         assert not (tmp_path / "third").exists()
         with started(run, tmp_path / "second", gpu, 0) as second:
-            while f"waiting for the GPU, {taken}" not in said(tmp_path / "second"):
+            while not re.search(rf"waiting for the GPU, {taken}; this run is next", said(tmp_path / "second")):
                 assert second.poll() is None, said(tmp_path / "second")
                 time.sleep(0.05)
             assert not (tmp_path / "second/metrics.jsonl").exists()
