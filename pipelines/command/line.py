@@ -26,25 +26,15 @@ from pipelines.config import (
     without_sweeps,
 )
 from pipelines.report.terminal_text import harmless
-from tasks.errors import GraftlineError, Interrupted
+from tasks.errors import ConfigError, GraftlineError, Interrupted
 
 Check = Callable[[Sequence[str]], Any]
 _VALUED = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
 _INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
 _COMPLETION = {"--shell-completion", "-sc"}
-_ELSEWHERE = {
-    "--help",
-    "-h",
-    "--hydra-help",
-    "--version",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--config-dir",
-    "-cd",
-}
-"""Flags with which our own configuration is not what is composed."""
+_HELPS = {"--help", "-h", "--hydra-help", "--version"}
+_ELSEWHERE = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd")
+"""Flags by which files of another folder would be read, and the code that they name called."""
 
 
 def command(module: str, check: Check, *, flags: bool = True, keys: bool = True) -> NoReturn:
@@ -109,9 +99,11 @@ def _with_hydra(module: str, check: Check, arguments: Sequence[str]) -> None:
 
     kept, overrides = _split(arguments)
     if not _COMPLETION & set(arguments):
-        if not _ELSEWHERE & set(kept):
+        if elsewhere := [flag for flag in kept if flag.startswith(_ELSEWHERE)]:
+            raise ConfigError(f"{elsewhere[0]}: a run is composed of the files of {CONF} alone; put yours there")
+        if not _HELPS & set(kept):
             compose_plain(without_sweeps(overrides))  # a mistake is said in our words, not in twelve lines of Hydra's
-            require_no_code(without_sweeps(overrides))
+            require_no_code(overrides)
         sys.argv = [sys.argv[0], *kept, *lenient(overrides)]
     elif line := os.environ.get("COMP_LINE"):  # Hydra knows `python FILE` and `APP`, not `python -m MODULE`
         os.environ["COMP_LINE"] = re.sub(r"^.*?-m\s+pipelines\.\w+", "graftline", line)

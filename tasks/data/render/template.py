@@ -1,12 +1,14 @@
 """A chat template: the one that a tokenizer has, one of several that it has by name, or another in its place."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tasks.data.render.bounded import GROWTH, SECONDS, TooMuch, bounded
+from tasks.data.render.sandbox import harden
 from tasks.data.render.shape import Shape, probe_shape
 from tasks.errors import DataError, one_line
 
@@ -79,23 +81,15 @@ class Template:
         Raises:
             DataError: the template refuses the conversation; its own words are the reason.
         """
-        try:
-            with bounded():
-                text = self.tokenizer.apply_chat_template(
-                    messages,
-                    tools=tools,
-                    chat_template=self.override,
-                    add_generation_prompt=prompt,
-                    tokenize=False,
-                    **self.kwargs,
-                )
-        except TooMuch:
-            raise DataError(
-                f"the chat template takes more than {SECONDS:g} s or {GROWTH >> 30} GiB for the conversation"
-            ) from None
-        except Exception as error:  # templates are programs: they raise anything, from TemplateError to TypeError
-            reason = one_line(f"{type(error).__name__}: {error}", 400)
-            raise DataError(f"the chat template refuses the conversation: {reason}") from error
+        with _harmless():
+            text = self.tokenizer.apply_chat_template(
+                messages,
+                tools=tools,
+                chat_template=self.override,
+                add_generation_prompt=prompt,
+                tokenize=False,
+                **self.kwargs,
+            )
         return str(text)
 
     def generation_spans(self, messages: list[dict[str, Any]], tools: list[Any] | None) -> list[tuple[int, int]] | None:
@@ -105,13 +99,14 @@ class Template:
         from transformers.utils.chat_template_utils import render_jinja_template
 
         variables = {**self.tokenizer.special_tokens_map, **self.kwargs}
-        _, spans = render_jinja_template(
-            conversations=[messages],
-            tools=tools,
-            chat_template=self.text,
-            return_assistant_tokens_mask=True,
-            **variables,
-        )
+        with _harmless():
+            _, spans = render_jinja_template(
+                conversations=[messages],
+                tools=tools,
+                chat_template=self.text,
+                return_assistant_tokens_mask=True,
+                **variables,
+            )
         return [(int(start), int(stop)) for start, stop in spans[0]]  # type: ignore[index]
 
     @cached_property
@@ -135,3 +130,19 @@ class Template:
     def shape(self) -> Shape:
         """What the template writes around an assistant's answer."""
         return probe_shape(self)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Runs a template, a program that somebody else wrote, within bounds; whatever it raises is a reason."""
+    harden()
+    try:
+        with bounded():
+            yield
+    except TooMuch:
+        raise DataError(
+            f"the chat template takes more than {SECONDS:g} s or {GROWTH >> 30} GiB for the conversation"
+        ) from None
+    except Exception as error:  # from TemplateError to TypeError
+        reason = one_line(f"{type(error).__name__}: {error}", 400)
+        raise DataError(f"the chat template refuses the conversation: {reason}") from error

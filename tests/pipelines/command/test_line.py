@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.command.line import command
+from pipelines.config import CONF
 from tests.pipelines.conftest import QUICK
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -89,6 +91,19 @@ def test_hydras_own_flags() -> None:
     assert helped.returncode == 0
     assert helped.stdout.startswith("Trains a LoRA adapter")
     assert "experiment: " in helped.stdout
+
+
+@pytest.mark.parametrize("flag", ["--config-dir=/tmp", "-cd=/tmp", "--config-path=/tmp", "--config-name=x"])
+def test_files_of_another_folder_are_not_read(
+    flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["finetune", flag, "-m", "+experiment=evil"])
+    with pytest.raises(SystemExit) as ended:
+        command("pipelines.finetune", lambda _: None)
+    assert ended.value.code == 1
+    assert (
+        capsys.readouterr().err == f"error: {flag}: a run is composed of the files of {CONF} alone; put yours there\n"
+    )
 
 
 @pytest.mark.parametrize("flags", [["--cfg", "job"], ["-m"], ["--info"]])
