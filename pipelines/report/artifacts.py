@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from pipelines.orchestrate.outcome import is_lost
+from pipelines.report.markdown import cell
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ def publish_page(key: str, markdown: str, description: str, figures: Sequence[di
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             create_markdown_artifact(key=key, markdown=markdown, description=description)
             if figures:
-                create_table_artifact(key="figures", table=[*figures], description="the figures of the run")
+                table = [{name: cell(value) for name, value in row.items()} for row in figures]
+                create_table_artifact(key="figures", table=table, description="the figures of the run")
     except Exception as error:
         if not is_lost(error):
             raise

@@ -45,6 +45,16 @@ def prose(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<!&~#])", r"\\\1", " ".join(harmless(text).split()))
 
 
+def cell(text: str) -> str:
+    """Foreign text for a table artifact, which shows text as it is but for links in Markdown, and HTML.
+
+    Example:
+        >>> cell("a ![b](http://c)\\n<i>")
+        'a ![b] (http://c) ‹i>'
+    """
+    return " ".join(harmless(text).split()).replace("](", "] (").replace("<", "‹")
+
+
 def block(text: str) -> str:
     """Foreign text as a block of code, its lines as they are.
 

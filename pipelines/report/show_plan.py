@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.report.show_tokens import visible
+from pipelines.report.terminal_text import plain
 from tasks.budget import RECOMPUTE
 from tasks.data import SplitStats
 from tasks.data.store.tally import FIRST_LINES, Remark
@@ -126,7 +127,7 @@ def _facts(agreed: Plan) -> Table:
     facts.add_row("steps", f"{agreed.steps:,} over {agreed.epochs:,.2f} epochs of {agreed.batches_per_epoch:,} batches")
     facts.add_row("padding", f"{agreed.padding_share:.1%} of the positions, {agreed.layout.kind}")
     facts.add_row("adapter", f"{agreed.adapter_parameters:,} parameters on {agreed.adapter_modules} projections")
-    facts.add_row("base", f"{agreed.model_type}, {agreed.base_bytes / 1e9:,.3f} GB of weights")
+    facts.add_row("base", plain(f"{agreed.model_type}, {agreed.base_bytes / 1e9:,.3f} GB of weights"))
     facts.add_row("peak memory", f"{agreed.need_bytes / GB:,.3f} GB of {agreed.budget_bytes / GB:,.3f} GB")
     facts.add_row("training step", f"{agreed.peak_memory_bytes / GB:,.3f} GB")
     if agreed.probed_bytes is not None:

@@ -95,6 +95,9 @@ def agreement(ours: Probe, theirs: Probe, eps: float) -> Finding:
 
     An adapter at twice its strength is off by 0.6 (starter model), bfloat16 rounding by 0.01, float32 by 1e-6.
     """
+    if ours.logits_TC.shape != theirs.logits_TC.shape:
+        here, there = ours.logits_TC.shape[1], theirs.logits_TC.shape[1]
+        return Finding(False, f"the probe has {there} columns of logits, the model gives {here}")
     gap, allowed = ours.relative(theirs), max(16 * eps, 1e-5)
     tokens, most = len(ours.tokens_T), ours.distance(theirs)
     return Finding(

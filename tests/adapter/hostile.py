@@ -178,6 +178,7 @@ HOSTILE: dict[str, Harm] = {
     "a probe longer than the model": _long_probe(600),
     "a probe of other logits": _probe(logits=np.zeros((3, 3), np.float32)),
     "a probe of no columns": _probe(logits=np.zeros((48, 0), np.float32)),
+    "a probe of other columns": _probe(logits=np.zeros((48, 3), np.float32)),
     "a probe of NaN": _tensors(PROBE, lambda t: t["logits"].fill(np.nan)),
     "a probe without logits": _tensors(PROBE, lambda t: t.pop("logits")),
     "garbage for a probe": _text(PROBE, b"probe"),

@@ -51,7 +51,7 @@ def harden() -> None:
     """Makes `transformers` compile chat templates in this sandbox from now on; being stricter, it is never undone."""
     from transformers.utils import chat_template_utils
 
-    chat_template_utils.ImmutableSandboxedEnvironment = Sandbox
+    setattr(chat_template_utils, "ImmutableSandboxedEnvironment", Sandbox)  # noqa: B010 (it is not exported)
     chat_template_utils._compile_jinja_template.cache_clear()
 
 

@@ -9,17 +9,26 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+import pipelines.command.multirun
 import pipelines.command.terminal
 import pipelines.evaluate
+import pipelines.report.show_plan as plan
 import pipelines.verify
 from pipelines.command.line import _say
+from pipelines.command.multirun import Job, summarize
 from pipelines.command.terminal import say_report
+from pipelines.report.artifacts import publish_page
+from pipelines.report.run_report import figures
 from pipelines.report.run_report import markdown as run_page
 from pipelines.search.study_report import markdown as study_page
+from tasks.data.excerpt import Piece
 from tasks.errors import GraftlineError, VerifyError
 from tasks.evaluate import Sample, Scores
+from tasks.plan import Plan
 from tasks.verify import CheckResult, Verdict
 from tests.pipelines.report.test_run_report import report  # noqa: F401 (a fixture)
+from tests.pipelines.report.test_show_plan import agreed  # noqa: F401 (a fixture)
+from tests.pipelines.report.test_tokens_page import Page, page
 from tests.pipelines.search.reports import report as study
 
 HOSTILE = [
@@ -29,6 +38,7 @@ HOSTILE = [
     "a`b``![p](http://h/t.png)``c [l](http://h)",
     "x\r\r# heading\r\n\r\n# heading",
     "\x1b[2J\x1b]0;title\x07\u202e\u2028|",
+    "<img src=http://h/t.png>[l](http://h) ![p](http://h/t.png)",
 ]
 
 
@@ -59,14 +69,70 @@ def study_report(text: str) -> str:
     return study_page({**found, "folder": text, "trials": trials, "best": best}, {})
 
 
+def verify_page(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The page that the flow `verify` publishes of an adapter that does not pass."""
+    pages: list[str] = []
+    monkeypatch.setattr(pipelines.verify, "with_form", lambda *_: (Path(f"/{text}"), None))
+    monkeypatch.setattr(pipelines.verify, "_check", lambda *_: verdict(text))
+    monkeypatch.setattr(pipelines.verify, "quiet_user_errors", lambda: None)
+    monkeypatch.setattr(pipelines.verify, "publish_page", lambda _, page, __: pages.append(page))
+    with pytest.raises(VerifyError):
+        pipelines.verify.verify.fn(f"/{text}")
+    return pages[0]
+
+
+def multirun(text: str, folder: Path) -> list[Job]:
+    """Two jobs that differ by a value with the text in it."""
+    return [
+        Job([f"model.path={value}", f"run_dir={folder / 'no'}"], folder / str(n)) for n, value in enumerate((text, "x"))
+    ]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_page_holds_html_a_picture_or_a_link_that_data_wrote(text: str, report: dict[str, Any]) -> None:  # noqa: F811
-    pages = [run_report(report, text), study_report(text), pipelines.evaluate.markdown(Path(f"/{text}"), scores(text))]
-    for page in pages:
-        html = MarkdownIt("commonmark").enable("table").render(page)
+def test_no_page_holds_html_a_picture_or_a_link_that_data_wrote(
+    text: str,
+    report: dict[str, Any],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    summarize(multirun(text, tmp_path))
+    pages = [
+        run_report(report, text),
+        study_report(text),
+        pipelines.evaluate.markdown(Path(f"/{text}"), scores(text)),
+        verify_page(text, monkeypatch),
+        (tmp_path / "summary.md").read_text(encoding="utf-8"),
+    ]
+    for written in pages:
+        html = MarkdownIt("commonmark").enable("table").render(written)
         assert not [tag for tag in ("<script", "<img", "<a ", "onerror=alert(1)>") if tag in html], html
         assert "heading</h1>" not in html
         assert all(char.isprintable() or char == "\n" for char in html)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_artifact_s_table_holds_a_link_that_data_wrote(
+    text: str,
+    report: dict[str, Any],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[dict[str, Any]] = []
+    for kind in ("markdown", "table"):
+        monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", lambda **fields: sent.append(fields))
+    run_report(report, text)
+    publish_page("report", "# page", "verified", figures(report))
+    cells = [value for row in sent[1]["table"] for value in row.values()]
+    assert any(cell.endswith(" (2 rows)") for cell in cells), cells
+    for cell in cells:
+        assert cell.isprintable()
+        assert not [mark for mark in ("](", "<") if mark in cell], cell
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_token_of_the_page_is_html(text: str) -> None:
+    written = page(Piece(text, (1,), 1.0, "user", False), title=text)
+    assert not {"script", "img", "link", "a", "iframe"} & set(Page(written).tags)
+    assert all(char.isprintable() or char == "\n" for char in written)
 
 
 def _shown(module: Any, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> str:
@@ -83,6 +149,8 @@ def test_no_table_or_line_in_a_terminal_is_read_or_acts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     report: dict[str, Any],  # noqa: F811
+    agreed: Plan,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     given = lambda *_, **__: (Path("/x"), None)  # noqa: E731
     for module in (pipelines.evaluate, pipelines.verify):
@@ -94,11 +162,14 @@ def test_no_table_or_line_in_a_terminal_is_read_or_acts(
         with pytest.raises(VerifyError):
             pipelines.verify.main([])
 
+    named = agreed.model_copy(update={"model_type": text, "notes": (text,)})
     report["run_dir"] = text
     seen = [
         _shown(pipelines.evaluate, monkeypatch, lambda: pipelines.evaluate.main([])),
         _shown(pipelines.verify, monkeypatch, verify),
         _shown(pipelines.command.terminal, monkeypatch, lambda: say_report(report)),
+        _shown(pipelines.command.multirun, monkeypatch, lambda: summarize(multirun(text, tmp_path))),
+        _shown(plan, monkeypatch, lambda: plan.show_plan(named, plan.Console())),
     ]
     _say(GraftlineError(text))
     seen.append(capsys.readouterr().err)
