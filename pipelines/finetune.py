@@ -9,6 +9,7 @@ from pipelines.command.preflight import preflight
 from pipelines.config import EXPERIMENTS, compose
 from pipelines.config.form import check_experiment, check_overrides
 from pipelines.config.override import choices, split_choices
+from pipelines.config.put_away import with_secrets, without_secrets
 from pipelines.orchestrate.private_server import begin
 
 if __name__ == "__main__":
@@ -27,7 +28,7 @@ from pipelines.orchestrate.as_task import as_function, as_task, run_body
 from pipelines.orchestrate.outcome import Outcome, surviving_lost_server
 from pipelines.report.run_report import publish
 from pipelines.run.stages import run_stages
-from tasks.errors import VerifyError
+from tasks.errors import VerifyError, hide_secrets
 from tasks.verify import Verdict
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def run_name() -> str:
     parameters = flow_run.parameters
     changes = [o.partition("=") for o in parameters.get("overrides", [])]
     short = [f"{key}={value.rpartition('/')[2]}" for key, _, value in changes if key not in ("run_dir", "window")]
-    return " ".join([str(parameters.get("experiment", "none")), *short])[:120]
+    return hide_secrets(" ".join([str(parameters.get("experiment", "none")), *short]))[:120]
 
 
 @flow(name="finetune", flow_run_name=run_name)
@@ -60,7 +61,7 @@ def finetune(
             data.train=/data/chat.jsonl.
     """
     quiet_user_errors()
-    changes = [*choices(experiment=experiment), *check_overrides(overrides)]
+    changes = [*choices(experiment=experiment), *check_overrides(with_secrets(overrides))]
 
     def body(outcome: Outcome) -> dict[str, Any]:
         outcome.report = run_stages(compose(changes), changes, as_task)
@@ -77,7 +78,7 @@ def main(overrides: Sequence[str]) -> None:
         chosen, rest = split_choices(overrides, "experiment")
         ready_for_prefect()
         with surviving_lost_server() as outcome:
-            finetune(**chosen, overrides=rest)
+            finetune(**chosen, overrides=without_secrets(rest))
         assert outcome.report is not None, "a flow without a report raises"
         report = outcome.report
     else:

@@ -3,7 +3,9 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import yaml
 
 import pipelines.finetune as module
 from pipelines.config import EXPERIMENTS, compose
+from pipelines.config.put_away import with_secrets
 from pipelines.finetune import finetune
 from pipelines.run.stages import run_stages
 from tasks.errors import ConfigError, Interrupted, VerifyError
@@ -217,6 +220,18 @@ def test_a_failed_verdict_names_the_check(quick: Quick, monkeypatch: pytest.Monk
     with pytest.raises(VerifyError, match=r"reload_logits: max \|d\| 3"):
         module.main(quick("orchestrate=false"))
     assert json.loads((tmp_path / "run/report.json").read_text())["status"] == "failed"
+
+
+def test_a_password_is_no_parameter_of_the_flow_and_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    typed = ["data.train=https://me:pa55word@host/rows.jsonl"]
+    monkeypatch.setattr(module, "ready_for_prefect", lambda: None)
+    monkeypatch.setattr(module, "surviving_lost_server", lambda: nullcontext(SimpleNamespace(report={})))
+    monkeypatch.setattr(module, "say_report", lambda _: None)
+    monkeypatch.setattr(module, "finetune", seen.update)
+    module.main(typed)
+    assert seen["overrides"] == ["data.train=https://me:***@host/rows.jsonl"]
+    assert with_secrets(seen["overrides"]) == typed
 
 
 def test_the_form_offers_the_experiments() -> None:
