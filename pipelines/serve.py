@@ -65,8 +65,7 @@ def require_server() -> str:
 
     url = PREFECT_API_URL.value()
     if not url:
-        fix = "start one with `prefect server start`, and say `prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`"
-        raise RunError(f"PREFECT_API_URL is not set, so there is no Prefect server to serve to; {fix}")
+        raise RunError("PREFECT_API_URL is not set, so there is no Prefect server to serve to")
     try:
         with get_client(sync_client=True) as client:
             client.api_version()
@@ -89,8 +88,10 @@ def main(arguments: Sequence[str]) -> None:
     """
     from prefect.client.orchestration import get_client
     from prefect.runner import Runner
+    from prefect.settings import PREFECT_API_URL
 
     from pipelines.deploy.deployments import deployments
+    from pipelines.deploy.own_server import start_own_server
     from pipelines.deploy.zombies import install
     from pipelines.orchestrate.served_run import starting_served_runs
 
@@ -101,7 +102,10 @@ def main(arguments: Sequence[str]) -> None:
             self.execute_in_background(self.astop)
 
     served = parse(arguments)
-    offered, url = deployments(served.name, served.schedules), require_server()
+    offered = deployments(served.name, served.schedules)
+    if not PREFECT_API_URL.value():
+        print(start_own_server(), flush=True)
+    url = require_server()
     with get_client(sync_client=True) as client:
         install(client)
     runner = PatientRunner(served.name, limit=1, pause_on_shutdown=False)

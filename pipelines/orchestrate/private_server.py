@@ -27,10 +27,8 @@ _said: IO[bytes] | None = None
 
 def begin(orchestrate: bool) -> None:
     """Starts the server for a run that needs one, where no PREFECT_API_URL is configured; says so."""
-    global _started, _said
     if not orchestrate or _started is not None:
         return
-    import prefect.context
     from prefect.settings import PREFECT_API_URL
 
     if PREFECT_API_URL.value():
@@ -40,20 +38,40 @@ def begin(orchestrate: bool) -> None:
         "without",
         file=sys.stderr,
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    password = f"graftline:{secrets.token_hex(16)}"
     child = {
         "PREFECT__SERVER_EPHEMERAL": "1",  # no schedules, no page: only what a run's own record needs
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_UI_ENABLED": "0",
-        "PREFECT_SERVER_API_AUTH_STRING": password,
     }
+    start(free_port(), f"graftline:{secrets.token_hex(16)}", child)
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted port of this machine where it is free, or else any that is."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return free_port()
+        return probe.getsockname()[1]
+
+
+def start(port: int, password: str, settings: dict[str, str]) -> None:
+    """Starts a server that ends with this process, and makes it this process's own; `wait` waits for it.
+
+    Args:
+        port: on the loopback address.
+        password: `user:password`, asked for by every route.
+        settings: further ones of the server, as environment variables.
+    """
+    global _started, _said
+    import prefect.context
+
     command = [sys.executable, "-m", "pipelines.orchestrate.private_server", str(port)]
+    child = {**os.environ, **settings, "PREFECT_SERVER_API_AUTH_STRING": password}
     _said = _printed()
     _started = subprocess.Popen(
-        command, env={**os.environ, **child}, stderr=_said or subprocess.DEVNULL, start_new_session=True
+        command, env=child, stderr=_said or subprocess.DEVNULL, start_new_session=True
     )  # in a session of its own, since Ctrl-C is for the run
     atexit.register(_stop, _started)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"

@@ -1,11 +1,15 @@
 """What the command line takes, the one line that each mistake gets, and what the server is told."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 
 from pipelines.deploy.deployments import deployments
@@ -43,7 +47,7 @@ def test_a_mistake_is_one_line(arguments: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("", r"PREFECT_API_URL is not set.*`prefect server start`.*`prefect config set PREFECT_API_URL="),
+        ("", r"PREFECT_API_URL is not set, so there is no Prefect server to serve to"),
         ("http://127.0.0.1:9/api", r"no Prefect server answers at http://127.0.0.1:9/api \(.*\); start one with"),
     ],
 )
@@ -59,13 +63,34 @@ def test_no_server(url: str, said: str) -> None:
 
 
 @pytest.mark.flow
-def test_the_command_says_it_in_one_line_and_exits_1(tmp_path: Path) -> None:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"PREFECT_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "pipelines.serve"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: PREFECT_API_URL is not set")
-    assert len(done.stderr.splitlines()) == 1
+def test_from_a_fresh_home_one_command_serves_and_takes_its_server_with_it(tmp_path: Path) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "GRAFTLINE_"))}
+    env |= {"PREFECT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "GRAFTLINE_PORT": "0"}
+    command, log = [sys.executable, "-m", "pipelines.serve"], tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + 240
+        while "serving finetune/local" not in (said := log.read_text()):
+            assert process.poll() is None, said
+            assert time.monotonic() < until, said
+            time.sleep(0.5)
+        found = re.search(r"open (\S+), the password is (graftline:\w+)", said)
+        assert found is not None, said
+        url, password = found.groups()
+        assert "<!DOCTYPE html>" in httpx.get(url).text
+        user, _, word = password.partition(":")
+        assert [httpx.get(f"{url}/api/admin/version", auth=auth).status_code for auth in (None, (user, word))] == [
+            401,
+            200,
+        ]
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        with pytest.raises(httpx.TransportError):
+            httpx.get(url)
+        assert not (tmp_path / "home" / "profiles.toml").exists(), "nothing that later commands would read"
+    finally:
+        process.kill()
 
 
 @pytest.mark.flow
