@@ -47,7 +47,26 @@ class GraftlineError(Exception):
 
 
 class ConfigError(GraftlineError):
-    """A key, value or choice of the configuration is wrong; all problems of a run are gathered into one."""
+    """Keys, values or choices of the configuration are wrong; all problems of a run are gathered into one.
+
+    Args:
+        problems: a line for each.
+
+    Example:
+        >>> print(ConfigError("lora.rank=0: give 1 or more", "seed=-1: give 0 or more"))
+        2 problems in the configuration:
+          lora.rank=0: give 1 or more
+          seed=-1: give 0 or more
+    """
+
+    def __init__(self, *problems: str):
+        self.problems = problems
+        super().__init__(*problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return super().__str__()
+        return hide_secrets("\n  ".join([f"{len(self.problems)} problems in the configuration:", *self.problems]))
 
 
 class DataError(GraftlineError):

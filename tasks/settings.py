@@ -10,7 +10,7 @@ from tasks.artifact import Record
 Check = Literal[
     "files", "reload_logits", "resave_bytes", "frozen_base", "mlx_lm_logits", "adjoint", "checkpoint_gradients"
 ]
-"""The checks of a verdict, by name; each is a file of tasks/check."""
+"""The checks of a verdict, by name; each is a file of tasks/check. A new one is named here, and nowhere else."""
 
 
 class Train(Record):

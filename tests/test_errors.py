@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tasks import errors
-from tasks.errors import DataError, GraftlineError, Interrupted, suggest
+from tasks.errors import ConfigError, DataError, GraftlineError, Interrupted, suggest
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GraftlineError)]
 
@@ -31,7 +31,19 @@ def test_a_data_error_says_where(where, text):
     assert (error.reason, error.line) == ("no turn", where.get("line"))
 
 
+def test_a_config_error_keeps_its_problems_apart():
+    error = ConfigError("a=1: no", "b=2: no\nat all")
+    assert error.problems == ("a=1: no", "b=2: no\nat all")
+    assert str(error) == "2 problems in the configuration:\n  a=1: no\n  b=2: no\nat all"
+    assert str(ConfigError("a=1: no")) == "a=1: no"
+
+
+def test_no_secret_is_in_a_gathered_error():
+    assert "pa55word" not in str(ConfigError("one", "postgresql://me:pa55word@host/db"))
+
+
 ERRORS = [
+    ConfigError("a", "b"),
     *(kind("what") for kind in KINDS if kind is not Interrupted),
     Interrupted("what", 15),
     Interrupted("what", 15, "to resume, repeat the command"),

@@ -1,4 +1,4 @@
-"""A stranger adds a loss, a LoRA rule, a layout and a sink: each by the files and the one line that the README says."""
+"""A stranger adds a loss, a LoRA rule, a layout, a sink and a check: each by what the README says, and no more."""
 
 import re
 import shutil
@@ -14,7 +14,9 @@ ROWS = re.findall(r"^\| ([\w ]+) \| `(\w+)` \| `\w+\.py` \| `(\w+)`", (ROOT / "R
 ROOMS = {part: (room, table) for part, room, table in ROWS}
 """What the README's table says: by part, its room and what names it there."""
 
-PARTS = {"loss": "Focal", "LoRA rule": "Gain", "layout": "Single", "sink": "Scribble"}
+PARTS = {"loss": "Focal", "LoRA rule": "Gain", "layout": "Single", "sink": "Scribble", "check": "Few"}
+NAMES = {"check": "tasks/settings.py"}
+"""The file of the line, where it is not the face of the room."""
 FILES = {
     "tasks/loss/focal.py": '''
 """The focal loss, Lin et al. (2017), https://arxiv.org/abs/1708.02002: what is right already weighs less."""
@@ -133,6 +135,18 @@ class Scribble:
     def close(self, status: Status) -> None:
         self._file.write_text(" ".join([*self._words, status]))
 ''',
+    "tasks/check/few.py": '''
+"""The adapter has fewer numbers than a million."""
+
+from tasks.adapter import adapter_parameters
+from tasks.check.subject import Finding, Subject
+
+
+def check(subject: Subject) -> Finding:
+    """Counts them on the loaded model."""
+    numbers = sum(array.size for array in adapter_parameters(subject.model).values())
+    return Finding(numbers < 1_000_000, f"{numbers} numbers")
+''',
     "conf/loss/focal.yaml": "kind: focal\ngamma: 2.0\n",
     "conf/lora/gain.yaml": "kind: gain\ntargets: [all]\n",
     "conf/batch/single.yaml": "kind: single\n",
@@ -167,6 +181,20 @@ from tasks.batch import LAYOUTS
 def test_each_example_is_a_batch():
     assert sorted(LAYOUTS["single"]().plan([5, 9], np.random.default_rng(0))) == [[[0]], [[1]]]
 """,
+    "tests/check/test_few.py": """
+import mlx.core as mx
+import mlx.nn as nn
+
+from tasks.check import CHECKS
+
+
+class Loaded:
+    model = nn.Linear(2, 3)
+
+
+def test_it_counts():
+    assert CHECKS["few"](Loaded()).passed
+""",
     "tests/sink/test_scribble.py": """
 from pathlib import Path
 
@@ -197,7 +225,7 @@ for choice in sys.argv[1:]:
 
 
 def extended(folder: Path) -> Path:
-    """A copy of the sources with the four parts in it: their files, and for each a line in its room."""
+    """A copy of the sources with the parts in it: their files, and for each a line in its room."""
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
@@ -206,8 +234,12 @@ def extended(folder: Path) -> Path:
         (folder / name).write_text(text.lstrip("\n"), encoding="utf-8")
     for part, kind in PARTS.items():
         room, table = ROOMS[part]
-        face = folder / "tasks" / room / "__init__.py"
-        before, named, after = re.split(rf"(^{table}\b.*= ?(?:Annotated\[|\{{))", face.read_text("utf-8"), flags=re.M)
+        face = folder / NAMES.get(part, f"tasks/{room}/__init__.py")
+        opening = rf"(^{table}\b.*= ?(?:Annotated\[|Literal\[|\{{))"
+        before, named, after = re.split(opening, face.read_text("utf-8"), flags=re.M)
+        if part in NAMES:
+            face.write_text(f'{before}{named}"{kind.lower()}", {after}', encoding="utf-8")
+            continue
         member = f'"{kind.lower()}": {kind}, ' if named.endswith("{") else f"{kind} | "
         first = before.index(f"from tasks.{room}.")
         imported = f"from tasks.{room}.{kind.lower()} import {kind}\n"
@@ -232,9 +264,15 @@ def test_a_part_is_its_files_and_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     tests = [name for name in FILES if name.startswith("tests/")]
     passes(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_tree.py", *tests)
     rooms = [f"tasks/{ROOMS[part][0]}" for part in PARTS]
-    users = ("pipelines/config/run.py", "pipelines/run/stages.py", "tasks/plan.py", "tasks/step/recipe.py")
+    users = (
+        "pipelines/config/run.py",
+        "pipelines/run/stages.py",
+        "tasks/plan.py",
+        "tasks/verify.py",
+        "tasks/step/recipe.py",
+    )
     passes(folder, "-m", "pyright", "--pythonpath", sys.executable, *rooms, *users)
-    choices = ["loss=focal", "lora=gain", "batch=single ~batch.tokens", "sinks=[scribble]"]
+    choices = ["loss=focal", "lora=gain", "batch=single ~batch.tokens", "sinks=[scribble]", "verify.checks=[files,few]"]
     said = passes(folder, "-c", TRAIN, *choices)
     assert said.splitlines() == [f"{choice} 3 verified" for choice in choices]
     assert (folder / "runs/sinks/scribble.txt").read_text() == "quickstart 0 0-3 1 2 3 finished"

@@ -42,5 +42,5 @@ def preflight(overrides: Sequence[str]) -> Run:
         except GraftlineError as error:
             problems.append(str(error))
     if problems:
-        raise ConfigError("\n  ".join([f"{len(problems)} problems:", *problems] if len(problems) > 1 else problems))
+        raise ConfigError(*problems)
     return run

@@ -140,7 +140,4 @@ def decode(plain: dict[str, Any]) -> Run:
     except RecursionError:
         raise ConfigError(TOO_DEEP) from None
     except ValidationError as error:
-        problems = [explain(detail, Run) for detail in error.errors()]
-        if len(problems) == 1:
-            raise ConfigError(problems[0]) from None
-        raise ConfigError(f"{len(problems)} problems in the configuration:\n  " + "\n  ".join(problems)) from None
+        raise ConfigError(*(explain(detail, Run) for detail in error.errors())) from None

@@ -10,7 +10,7 @@ from pipelines.config import compose_variant
 from pipelines.run.resume import FREE, shaping
 from pipelines.search import space
 from pipelines.search.config import Categorical, Grid, Unpruned
-from pipelines.search.search import Search, compose_search, gathered, lines
+from pipelines.search.search import Search, compose_search
 from tasks.errors import ConfigError, suggest
 
 MOST = 10_000
@@ -28,7 +28,7 @@ def check(overrides: Sequence[str]) -> Search:
     search = compose_search(overrides)
     problems = [*_ran(preflight, search.base), *_of_the_space(search), *_of_the_rest(search)]
     if problems:
-        raise gathered([*dict.fromkeys(problems)])
+        raise ConfigError(*dict.fromkeys(problems))
     _check_study(search)
     return search
 
@@ -128,7 +128,7 @@ def _ran(call: Any, *arguments: Any) -> list[str]:
     try:
         call(*arguments)
     except ConfigError as error:
-        return lines(error)
+        return [*error.problems]
     except ValueError as error:
         return [str(error)]
     return []

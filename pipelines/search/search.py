@@ -67,17 +67,17 @@ def compose_search(overrides: Sequence[str]) -> Search:
     if (given := plain.pop("sweep", None)) is None:
         choices = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
         raise ConfigError(f"say which sweep: +sweep=NAME; there are {', '.join(choices)}")
-    problems, run, sweep = [], None, None
+    problems, run, sweep = list[str](), None, None
     try:
         run = decode(plain)
     except ConfigError as error:
-        problems += lines(error)
+        problems += error.problems
     try:
         sweep = decode_sweep(given)
     except ConfigError as error:
-        problems += lines(error)
+        problems += error.problems
     if run is None or sweep is None:
-        raise gathered(problems)
+        raise ConfigError(*problems)
     base = [o for o in overrides if not o.startswith(("+sweep=", "sweep.", "+sweep.", "++sweep."))]
     return Search(sweep, run, tuple(base))
 
@@ -99,7 +99,7 @@ def decode_sweep(plain: Any) -> Sweep:
     stand_in = {"any": {"kind": "categorical", "choices": [0]}} if keys else given
     problems += _problems("sweep", {**plain, "space": stand_in}, Sweep)
     if problems:
-        raise gathered(problems)
+        raise ConfigError(*problems)
     return Sweep.model_validate_json(json.dumps({**plain, "space": keys}))
 
 
@@ -132,19 +132,6 @@ def _is_deeper(value: Any, key: str) -> bool:
     """Whether an entry under a key of the space is a key of the space itself, not a field of a parameter."""
     fields = {name for kind in PARAMETERS.values() for name in kind.model_fields}
     return isinstance(value, dict) or (value is None and key not in fields)
-
-
-def lines(error: ConfigError) -> list[str]:
-    """The problems that an error gathers."""
-    messages = [line.strip() for line in str(error).splitlines()]
-    return messages[1:] if len(messages) > 1 and messages[0].endswith(":") else messages
-
-
-def gathered(problems: Sequence[str]) -> ConfigError:
-    """One error for all problems, each on a line of its own."""
-    if len(problems) == 1:
-        return ConfigError(problems[0])
-    return ConfigError(f"{len(problems)} problems in the configuration:\n  " + "\n  ".join(problems))
 
 
 def _parameter_problems(key: str, value: Any) -> list[str]:
