@@ -123,7 +123,7 @@ class Demand:
         with dense_base(anatomy.model, memory.base):
             weights = sum({id(array): array.nbytes for array in named(anatomy.model.parameters()).values()}.values())
             forward = anatomy.forward(recipe.loss, chunk=memory.head_chunk, split=split, usual=usual)
-            scored = scoring(anatomy, rows, forward=forward, layout=recipe.layout, batches=recipe.train.eval_batches)
+            scored = scoring(forward, rows, recipe.layout, batches=recipe.train.eval_batches)
         return parts.base + parts.adapter + scored - weights
 
     def _batches(self, recipe: Recipe) -> list[Batch]:

@@ -8,8 +8,10 @@ from tasks.budget.demand import Demand
 from tasks.budget.scoring import scoring
 from tasks.budget.verifying import verifying
 from tasks.data import TokenCache
+from tasks.loss import MaskedCrossEntropy
 from tasks.memory import GB, Memory
 from tasks.score.held_out import HeldOut
+from tasks.score.held_out_loss import CHUNK, SCORED
 from tasks.settings import Evaluate, Verify
 from tasks.step.recipe import Recipe
 
@@ -53,9 +55,14 @@ def stages_of(
         return {}
     valid = cache.split("valid") if "valid" in cache.splits else None
     asked, longest, new = len(held_out.asked), held_out.longest_prompt, evaluate.max_new_tokens
+
+    def held_out_loss() -> int | None:
+        forward = anatomy.forward(MaskedCrossEntropy(), chunk=CHUNK)
+        return scoring(forward, held_out.rows, SCORED) if len(held_out.rows) else None
+
     stages = {
         "validation": lambda: None if valid is None else demand.validation(recipe, valid),
-        "loss": lambda: scoring(anatomy, held_out.rows) if len(held_out.rows) else None,
+        "loss": held_out_loss,
         "answers": lambda: most_at_once(anatomy, asked, longest, new, recipe.memory.budget)[1] if asked else None,
         "verification": lambda: verifying(anatomy, verify.checks, verify.probe_tokens),
     }
