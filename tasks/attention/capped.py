@@ -32,7 +32,7 @@ def _blockwise(cls: type[gemma2.Attention]) -> type[gemma2.Attention]:
     if getattr(cls, "graftline_blockwise", False):
         return cls
 
-    def call(self: Any, x: mx.array, mask: mx.array | None = None, cache: Any = None) -> mx.array:
+    def call(self: Any, x: mx.array, mask: mx.array | None = None, cache: object = None) -> mx.array:
         if not isinstance(cache, PackedCache) or cache.row.way == "mask":
             return cls.__call__(self, x, mask, cache)
         B, L, _ = x.shape

@@ -6,7 +6,6 @@ layers do not share their keys and values.
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -69,7 +68,7 @@ def keeps_states(model: nn.Module) -> bool:
     return not all(_has_keys(cache) for cache in make_prompt_cache(model))
 
 
-def _has_keys(cache: Any) -> bool:
+def _has_keys(cache: object) -> bool:
     if isinstance(cache, CacheList):
         return all(_has_keys(inner) for inner in cache.caches)
     return hasattr(cache, "update_and_fetch")
@@ -100,13 +99,13 @@ def _asked(model: nn.Module, question: Callable[[], bool]) -> bool:
             return False
 
 
-def _same_alone(model: Any, vocab_size: int) -> bool:
+def _same_alone(model: nn.Module, vocab_size: int) -> bool:
     ids = mx.random.randint(0, vocab_size, (1, ALONE), key=mx.random.key(0))
     expected = model(ids, cache=make_prompt_cache(model))
     return _gives(model, ids, expected, 0) and _same_chunks(model, ids, expected.dtype)
 
 
-def _same_chunks(model: Any, ids: mx.array, dtype: mx.Dtype) -> bool:
+def _same_chunks(model: nn.Module, ids: mx.array, dtype: mx.Dtype) -> bool:
     """Whether ours are the masks that a model of chunks makes by itself, where one chunk ends and the next begins."""
     ours = [cache for cache in alone_cache(model, ALONE, dtype) if isinstance(cache, PackedCache)]
     for chunk in {cache.chunk for cache in ours if cache.chunk is not None}:
@@ -120,7 +119,7 @@ def _same_chunks(model: Any, ids: mx.array, dtype: mx.Dtype) -> bool:
     return True
 
 
-def _gives(model: Any, ids: mx.array, expected: mx.array, offset: int) -> bool:
+def _gives(model: nn.Module, ids: mx.array, expected: mx.array, offset: int) -> bool:
     """Whether rows of one example have the expected logits, both as they are trained and blockwise."""
     worst = np.max if expected.dtype == mx.float32 else np.median  # a token may go to another expert, see `_gap`
     ways: tuple[Way, ...] = ("causal", "blockwise")

@@ -23,6 +23,7 @@ from tasks.attention.method import Way, choose_way
 from tasks.attention.packed_row import PackedRow, SegmentMask
 from tasks.device.backend import backend
 from tasks.errors import ModelError
+from tasks.model.causal_lm import Caches
 from tasks.model.family import model_type
 
 
@@ -39,8 +40,8 @@ class PackedCache:
 
     def __init__(self, row: PackedRow, offset: int = 0, chunk: int | None = None) -> None:
         self.row, self.offset, self.chunk, self.shared = row, offset, chunk, row.shared
-        self.keys: Any = None
-        self.values: Any = None
+        self.keys: mx.array | None = None
+        self.values: mx.array | None = None
         self.picked: mx.array | None = None
 
     def make_mask(
@@ -71,7 +72,7 @@ class PackedCache:
         """
         return self.offset if self.row.segments_BL is None else self.offset + 1
 
-    def update_and_fetch(self, keys: Any, values: Any) -> tuple[Any, Any]:
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
         """Keeps the keys and values and returns them: there is no history to join them to.
 
         Latent attention (deepseek_v3 ...) multiplies the rotary part of its queries with the second of the two, the
@@ -86,15 +87,16 @@ class PackedCache:
     def rotary(self, queries_BHLW: mx.array) -> tuple[mx.array, mx.array]:
         """The rotary queries, times the scale, and keys of latent attention: [B, H, L, R] and [B, H, L, R]."""
         B, H, L, _ = queries_BHLW.shape
+        assert self.values is not None, "the layer hands over its keys before it asks"
         R = self.values.shape[-1]
         return queries_BHLW[..., :R], mx.broadcast_to(self.values, (B, H, L, R))
 
-    def keys_and_values(self) -> tuple[Any, Any]:
+    def keys_and_values(self) -> tuple[mx.array | None, mx.array | None]:
         """What the last call brought."""
         return self.keys, self.values
 
     @property
-    def state(self) -> tuple[Any, Any]:
+    def state(self) -> tuple[mx.array | None, mx.array | None]:
         """The keys and values, by the name that mlx-lm's caches have for them."""
         return self.keys, self.values
 
@@ -123,7 +125,7 @@ def packed_cache(
     boundaries: Sequence[Sequence[int]] | None = None,
     longest: int | None = None,
     offset: int = 0,
-) -> list[Any]:
+) -> Caches:
     """The caches for one call of `model` on packed rows, as many and as nested as `model.make_cache()` gives.
 
     Make them where the model is called, inside the compiled function too: `segments_BL` may be one of its inputs.
@@ -151,7 +153,7 @@ def packed_cache(
         _check_boundaries(boundaries, segments_BL)
     row = PackedRow(segments_BL.shape[1], segments_BL, dtype, way, model, boundaries, longest)
 
-    def refuse(stock: Any) -> None:
+    def refuse(stock: object) -> None:
         raise ModelError(
             f"the {model_type(model)} model keeps a {type(stock).__name__}, a state that runs on from segment to "
             "segment; give it one example a row (batch=bucketed)"
@@ -160,7 +162,7 @@ def packed_cache(
     return [_replacement(stock, row, offset, refuse) for stock in make_prompt_cache(model)]
 
 
-def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "causal", offset: int = 0) -> list[Any]:
+def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "causal", offset: int = 0) -> Caches:
     """The caches for one call of `model` on rows of one example each: attention alone is changed, states are not.
 
     Wherever the backend would store [B, H, L, L] under grad, attention goes blockwise: see `tasks.attention.method`. To
@@ -179,7 +181,9 @@ def alone_cache(model: nn.Module, length: int, dtype: mx.Dtype, *, way: Way = "c
     return [_replacement(stock, row, offset, lambda _: None) for stock in make_prompt_cache(model)]
 
 
-def _replacement(stock: Any, row: PackedRow, offset: int, otherwise: Callable[[Any], None]) -> Any:
+def _replacement(
+    stock: Any, row: PackedRow, offset: int, otherwise: Callable[[object], None]
+) -> PackedCache | Caches | None:
     """Our cache in the place of mlx-lm's; `otherwise` makes that of a state-space or convolution layer."""
     if isinstance(stock, CacheList):
         return [_replacement(inner, row, offset, otherwise) for inner in stock.caches]

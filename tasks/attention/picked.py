@@ -53,7 +53,7 @@ def _picking(cls: type[Indexer]) -> type[Indexer]:
     if getattr(cls, "graftline_picking", False):
         return cls
 
-    def call(self: Any, x: mx.array, qr: mx.array, mask: mx.array | None, cache: Any = None) -> mx.array | None:
+    def call(self: Any, x: mx.array, qr: mx.array, mask: mx.array | None, cache: object = None) -> mx.array | None:
         if not isinstance(cache, PackedCache) or not cache.row.latent:
             return cls.__call__(self, x, qr, mask, cache)
         cache.keys, cache.values = x, x  # the model has them evaluated

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -74,7 +73,7 @@ class Anatomy:
         A model whose attention is not mlx-lm's own raises on our cache while its graph is built. The two agreed on the
         families of mlx-lm 0.32.2 that they were both asked about; nine are in the tests.
         """
-        model: Any = self.model
+        model = self.model
         dtype, ids = compute_dtype(model), mx.zeros((1, ALONE), mx.int32)
         with segment_attention(model):
             try:

@@ -13,6 +13,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from tasks.budget.anatomy import Anatomy
 from tasks.budget.peak import peak_bytes
+from tasks.model.causal_lm import BatchCache, CausalLM
 from tasks.patch import replaced
 from tasks.score.answers import AT_ONCE, PROMPTS
 from tasks.step.update import named
@@ -47,7 +48,7 @@ def answering(model: nn.Module, asked: int, longest: int, new: int, *, at_once: 
         _step(model, one, 1)
         answers = _State(one, rows)
 
-        def prefill(_: Any) -> list[mx.array]:
+        def prefill(_: object) -> list[mx.array]:
             return _arrays(_prompted(model, read, longest))
 
         def decode(ended: int) -> int:
@@ -78,7 +79,7 @@ class _State:
         arrays: the keys and values, and whatever else has more than a number for each answer.
     """
 
-    def __init__(self, one: list[Any], rows: int):
+    def __init__(self, one: list[BatchCache], rows: int):
         state: Any = tree_flatten([cache.state for cache in one])
         grown = {n: mx.zeros((rows, *a.shape[1:]), a.dtype) for n, a in state if isinstance(a, mx.array)}
         self._state = [(name, grown.get(name, a)) for name, a in state]
@@ -89,7 +90,7 @@ class _State:
         """Bytes of all answers' caches."""
         return sum(array.nbytes for array in self.arrays.values())
 
-    def fill(self, caches: list[Any], given: dict[str, mx.array]) -> list[Any]:
+    def fill(self, caches: list[BatchCache], given: dict[str, mx.array]) -> list[BatchCache]:
         """Puts arrays of these shapes into caches."""
         state: Any = tree_unflatten([(name, given.get(name, a)) for name, a in self._state])
         for cache, content in zip(caches, state, strict=True):
@@ -119,21 +120,21 @@ def _batch(model: nn.Module, rows: int) -> PromptProcessingBatch:
     return PromptProcessingBatch(model, list(range(rows)), [make_prompt_cache(model) for _ in range(rows)])
 
 
-def _prompted(model: nn.Module, rows: int, length: int) -> list[Any]:
+def _prompted(model: nn.Module, rows: int, length: int) -> list[BatchCache]:
     """The caches after prompts of this length, one of them shorter, as the others of a batch are."""
     batch = _batch(model, rows)
     batch.prompt([[0] * max(1, length - (row > 0)) for row in range(rows)])
     return batch.prompt_cache
 
 
-def _step(model: Any, caches: list[Any], rows: int) -> list[mx.array]:
+def _step(model: CausalLM, caches: list[BatchCache], rows: int) -> list[mx.array]:
     """A token of each answer, and its log-probabilities."""
     logits = model(mx.zeros((rows, 1), mx.int32), cache=caches)[:, -1, :]
     logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
     return [mx.argmax(logprobs, axis=-1), logprobs]
 
 
-def _arrays(caches: list[Any]) -> list[mx.array]:
+def _arrays(caches: list[BatchCache]) -> list[mx.array]:
     state: Any = tree_flatten([cache.state for cache in caches])
     return [array for _, array in state if isinstance(array, mx.array)]
 

@@ -3,7 +3,7 @@
 Two short rows are traced; what the longer one adds, each further position adds as well.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -11,6 +11,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from tasks.graph.graph import Graph
 from tasks.graph.trace import trace_model
+from tasks.model.causal_lm import Caches
 from tasks.model.family import blocks
 
 SHORT = (7, 13)
@@ -66,7 +67,7 @@ def loop_of(model: nn.Module) -> Loop | None:
         >>> loop_of(model) is None
         True
     """
-    caches: Any = make_prompt_cache(model)
+    caches: Caches = make_prompt_cache(model)
     if all(hasattr(cache, "update_and_fetch") for cache in caches):
         return None
     short, long = (_forward(model, length) for length in SHORT)
@@ -79,7 +80,7 @@ def loop_of(model: nn.Module) -> Loop | None:
     return Loop(operations, nbytes, sliced, len(blocks(model)[1]))
 
 
-def _forward(model: Any, length: int) -> Graph:
+def _forward(model: nn.Module, length: int) -> Graph:
     return trace_model(model, lambda: [model(mx.zeros((1, length), mx.int32))])
 
 

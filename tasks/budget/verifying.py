@@ -60,7 +60,7 @@ def _computations(
 
 def _derivative(anatomy: Anatomy, ids: mx.array, *, forward: bool) -> list[mx.array]:
     """What the adjoint check computes, by forward mode or by reverse mode."""
-    model: Any = anatomy.model
+    model = anatomy.model
     names, primals = zip(*adapter_parameters(model).items(), strict=True)
 
     def logits(*parameters: mx.array) -> mx.array:
@@ -75,7 +75,7 @@ def _derivative(anatomy: Anatomy, ids: mx.array, *, forward: bool) -> list[mx.ar
 
 def _gradients(anatomy: Anatomy, tokens: int) -> list[mx.array]:
     """What the check of recomputed gradients computes without recomputing."""
-    model: Any = anatomy.model
+    model = anatomy.model
     forward, masters = anatomy.forward(MaskedCrossEntropy(), chunk=None), model.trainable_parameters()
     ids = mx.zeros((1, tokens), mx.int32)
 

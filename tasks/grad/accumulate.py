@@ -5,11 +5,12 @@ several percent. The sum of the losses' sums has the gradient that one large bat
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mlx.core as mx
 from mlx.utils import tree_map
 
+from tasks.grad.tree import Tree
 from tasks.loss import LossSum
 
 
@@ -17,7 +18,7 @@ class Part(NamedTuple):
     """The result of one micro-batch: its loss, and the gradients of the loss's *total*, a tree of arrays."""
 
     loss: LossSum
-    grads: Any
+    grads: Tree
 
 
 def add(left: Part, right: Part) -> Part:
@@ -32,7 +33,7 @@ def add(left: Part, right: Part) -> Part:
     )
 
 
-def accumulate(parts: Iterable[tuple[Any, Any]]) -> Part:
+def accumulate(parts: Iterable[tuple[LossSum, Tree]]) -> Part:
     """The loss over all micro-batches, and the gradients of its mean.
 
     `parts` is read one at a time, and each sum is evaluated before the next is asked for, so a generator keeps one
@@ -56,7 +57,7 @@ def accumulate(parts: Iterable[tuple[Any, Any]]) -> Part:
         (2.0, 3.0)
     """
     total: Part | None = None
-    like: Any = None
+    like: Tree = None
     for loss, grads in parts:
         part = Part(LossSum(loss[0], loss[1]), grads)
         like = grads if total is None else like
@@ -67,7 +68,7 @@ def accumulate(parts: Iterable[tuple[Any, Any]]) -> Part:
     return divide(total, like)
 
 
-def divide(part: Part, like: Any = None) -> Part:
+def divide(part: Part, like: Tree = None) -> Part:
     """Divides the gradients by the count of the loss; zero where the count is 0.
 
     Args:

@@ -12,7 +12,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from tasks.grad.products import as_list
-from tasks.grad.tree import is_array, is_differentiable, join, split
+from tasks.grad.tree import Tree, is_array, is_differentiable, join, split
 
 
 def checkpoint(fn: Callable[..., Any], constants: Collection[int | str] = ()) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def checkpoint(fn: Callable[..., Any], constants: Collection[int | str] = ()) ->
         arrays, skeleton = split({key: value for key, value in numbered.items() if key not in constants})
         if not arrays:
             return fn(*args, **kwargs)
-        outline: Any = None
+        outline: Tree = None
 
         def forward(*inputs: mx.array) -> list[mx.array]:
             nonlocal outline

@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import mlx.core as mx
 import mlx.nn as nn
 
 from tasks.grad.checkpoint import checkpoint
+from tasks.model.causal_lm import KeyValueCache
 from tasks.patch import other_class
+
+Stores = list[tuple[mx.array | None, mx.array | None]]
+"""The keys and values of some caches."""
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         caches = [x for x in (*args, *kwargs.values()) if getattr(x, "shared", False)]
 
-        def run(parameters: Any, stores: Any, *args: Any, **kwargs: Any) -> Any:
+        def run(parameters: Any, stores: Stores, *args: Any, **kwargs: Any) -> Any:
             held = self.trainable_parameters()
             self.update(parameters)
             _put(caches, stores)
@@ -88,11 +93,11 @@ def _checkpointed(cls: type[nn.Module]) -> type[nn.Module]:
     return type(cls.__name__, (cls,), body)
 
 
-def _stores(caches: list[Any]) -> list[tuple[Any, Any]]:
+def _stores(caches: list[KeyValueCache]) -> Stores:
     """The keys and values of the caches, which blocks that share one hand on to each other."""
     return [(one.keys, one.values) for one in caches]
 
 
-def _put(caches: list[Any], stores: Any) -> None:
+def _put(caches: list[KeyValueCache], stores: Stores) -> None:
     for one, (keys, values) in zip(caches, stores, strict=True):
         one.keys, one.values = keys, values

@@ -11,6 +11,9 @@ from typing import Any
 
 import mlx.core as mx
 
+Tree = Any
+"""Lists, tuples, named tuples and dicts, however deep, down to leaves: arrays, and in arguments anything else."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -19,17 +22,17 @@ class Slot:
     index: int
 
 
-def is_array(leaf: Any) -> bool:
+def is_array(leaf: object) -> bool:
     """Whether a leaf is an MLX array."""
     return isinstance(leaf, mx.array)
 
 
-def is_differentiable(leaf: Any) -> bool:
+def is_differentiable(leaf: object) -> bool:
     """Whether a leaf is an array with a derivative: floating or complex, neither integer, bool nor PRNG key."""
     return isinstance(leaf, mx.array) and mx.issubdtype(leaf.dtype, mx.inexact)
 
 
-def split(tree: Any, chosen: Callable[[Any], bool] = is_differentiable) -> tuple[list[mx.array], Any]:
+def split(tree: Tree, chosen: Callable[[Any], bool] = is_differentiable) -> tuple[list[mx.array], Tree]:
     """The chosen leaves of a tree in order, and its skeleton, where each is replaced by its `Slot`.
 
     Example:
@@ -47,7 +50,7 @@ def split(tree: Any, chosen: Callable[[Any], bool] = is_differentiable) -> tuple
     return arrays, map_leaves(take, tree)
 
 
-def join(skeleton: Any, arrays: list[mx.array]) -> Any:
+def join(skeleton: Tree, arrays: list[mx.array]) -> Tree:
     """The tree of a skeleton with these arrays in its slots.
 
     Example:
@@ -57,7 +60,7 @@ def join(skeleton: Any, arrays: list[mx.array]) -> Any:
     return map_leaves(lambda leaf: arrays[leaf.index] if isinstance(leaf, Slot) else leaf, skeleton)
 
 
-def map_leaves(fn: Callable[[Any], Any], tree: Any) -> Any:
+def map_leaves(fn: Callable[[Any], Any], tree: Tree) -> Tree:
     """Applies `fn` to each leaf of a tree, in order."""
     if type(tree) is list:
         return [map_leaves(fn, item) for item in tree]
@@ -69,7 +72,7 @@ def map_leaves(fn: Callable[[Any], Any], tree: Any) -> Any:
     return fn(tree)
 
 
-def named_leaves(tree: Any, name: str) -> list[tuple[str, Any]]:
+def named_leaves(tree: Tree, name: str) -> list[tuple[str, Any]]:
     """(path, leaf) of each leaf, for messages: `argument 0['w'][1]`."""
     if isinstance(tree, dict):
         return [pair for key, item in tree.items() for pair in named_leaves(item, f"{name}[{key!r}]")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from tasks.grad.tree import is_differentiable, named_leaves
+from tasks.grad.tree import Tree, is_differentiable, named_leaves
 
 
 def value_and_grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
@@ -51,7 +51,7 @@ def value_and_grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> 
     return call
 
 
-def check_differentiable(tree: Any, name: str) -> None:
+def check_differentiable(tree: Tree, name: str) -> None:
     """Raises TypeError unless every leaf of the tree is a floating-point array."""
     for path, leaf in named_leaves(tree, name):
         if not is_differentiable(leaf):

@@ -23,6 +23,7 @@ from typing import Any, cast
 import mlx.core as mx
 import mlx.nn as nn
 
+from tasks.model.causal_lm import Caches
 from tasks.patch import evaluating
 
 PROBE = 9
@@ -67,7 +68,7 @@ class Head:
     scale: float = 1.0
     cap: float | None = None
 
-    def hidden(self, inputs_BT: mx.array, cache: Any = None) -> mx.array:
+    def hidden(self, inputs_BT: mx.array, cache: Caches | None = None) -> mx.array:
         """The hidden states [B, T, D] after the last norm, in the model's dtype."""
         return _at(self.model, self.inner)(inputs_BT, cache=cache)
 
@@ -105,7 +106,7 @@ def find_head(model: nn.Module, seed: int = 0, *, prove: bool = True) -> Head | 
     with evaluating(model):
         try:
             ids = mx.random.randint(0, vocabulary(model), (1, PROBE), key=mx.random.key(seed))
-            logits = model(ids)  # pyright: ignore[reportCallIssue]
+            logits = model(ids)
             candidates = _candidates(model, model, "", ids, logits, prove)
             if not prove:
                 return next((head for head, _ in candidates), None)

@@ -9,6 +9,7 @@ import mlx.nn as nn
 import numpy as np
 
 from tasks.attention.isolation import TOLERANCE
+from tasks.model.causal_lm import CausalLM
 from tasks.score.ends import Ends
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def batch_differs(model: nn.Module, prompts: list[list[int]], at_once: int = AT_
 
     by_length, count = sorted(prompts, key=len), min(PROBED, at_once)
     few = [by_length[n * (len(by_length) - 1) // (count - 1)] for n in range(count)]
-    run: Any = model
+    run: CausalLM = model
     alone = mx.concatenate([_after(run, prompt) for prompt in few])
     try:
         batch = PromptProcessingBatch(model, list(range(count)), [make_prompt_cache(model) for _ in few])
@@ -86,7 +87,7 @@ def batch_differs(model: nn.Module, prompts: list[list[int]], at_once: int = AT_
     return None if same else f"several prompts at once give other logits than each alone (off by {gap:.2g})"
 
 
-def _after(model: Any, prompt: list[int]) -> mx.array:
+def _after(model: nn.Module, prompt: list[int]) -> mx.array:
     """The logits behind a prompt that is read alone, its last token by itself as when an answer begins: [1, V]."""
     from mlx_lm.models.cache import make_prompt_cache
 

@@ -25,6 +25,7 @@ from tasks.device.backend import backend
 from tasks.loss import Loss, LossSum
 from tasks.loss.chunked import chunked_loss, gather_supervised
 from tasks.model.activations import own_activations
+from tasks.model.causal_lm import Caches
 from tasks.model.family import model_type
 from tasks.model.head import Head, find_head, vocabulary
 from tasks.model.unpacked import unpacked_products
@@ -33,6 +34,9 @@ SAMPLE = 256
 """Examples from which `usual_share` estimates how much of a row is supervised."""
 
 log = logging.getLogger(__name__)
+Boundaries = tuple[tuple[int, ...], ...]
+"""Where the segments of each row start, and its end."""
+
 Arrays = dict[str, Any]
 """A batch as MLX arrays by name; the names present decide how its loss is computed. `boundaries` is a tuple of ints."""
 
@@ -140,7 +144,7 @@ class Forward:
         assert whole.count.item(), "no position counts in any batch"
         return float(np.array(whole.mean))
 
-    def _cache(self, inputs_BT: mx.array, segments_BT: mx.array | None, boundaries: Any) -> list[Any] | None:
+    def _cache(self, inputs_BT: mx.array, segments_BT: mx.array | None, boundaries: Boundaries | None) -> Caches | None:
         rows, length = inputs_BT.shape
         if segments_BT is None:
             return alone_cache(self.model, length, self.dtype) if self._alone else None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import mlx.nn as nn
 
@@ -24,7 +24,7 @@ from tasks.step.dispatch import Dispatcher, InFlight
 from tasks.step.forward import choose_forward, usual_share
 from tasks.step.recipe import Recipe
 from tasks.step.training_state import State, States
-from tasks.step.update import Update, is_compiled
+from tasks.step.update import Masters, Update, is_compiled
 from tasks.step.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class Training:
             sink.write(metrics)
         return True
 
-    def _validate(self, masters: Any, valid: Rows) -> float:
+    def _validate(self, masters: Masters, valid: Rows) -> float:
         self._model.update(masters)
         rows = islice(batches(valid, self._recipe.layout, seed=0), self._recipe.train.eval_batches)
         return self._forward.mean(rows)

@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlx.nn as nn
 
@@ -12,7 +11,7 @@ from tasks.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint, sav
 from tasks.errors import RunError
 from tasks.sink import Counters
 from tasks.step.recipe import Recipe
-from tasks.step.update import Update, named
+from tasks.step.update import Masters, OptimizerState, Update, named
 
 log = logging.getLogger(__name__)
 OPTIMIZER = "optimizer."
@@ -30,8 +29,8 @@ class State:
     """
 
     step: int
-    masters: Any
-    optimizer: Any
+    masters: Masters
+    optimizer: OptimizerState
     counters: Counters
 
 
@@ -59,7 +58,7 @@ class States:
                 beyond the last.
         """
         if (checkpoint := newest_checkpoint(self._folder)) is None:
-            masters: Any = self._model.trainable_parameters()
+            masters: Masters = self._model.trainable_parameters()
             return State(0, masters, self._update.start(masters), Counters())
         if checkpoint.step > self._recipe.steps:
             raise RunError(
@@ -113,13 +112,13 @@ class States:
         masters = self._put(checkpoint)
         return State(checkpoint.step, masters, self._update.restore(masters, arrays), Counters(**checkpoint.counters))
 
-    def _put(self, checkpoint: Checkpoint) -> Any:
+    def _put(self, checkpoint: Checkpoint) -> Masters:
         """Puts a checkpoint's masters into the model; gives them in the model's own order, as a fresh start has them.
 
         The order matters: the norm of the gradients is a sum over them, and another order rounds otherwise.
         """
         masters = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(OPTIMIZER)}
-        model: Any = self._model.trainable_parameters()
+        model: Masters = self._model.trainable_parameters()
         shapes = [{name: list(array.shape) for name, array in arrays.items()} for arrays in (masters, named(model))]
         if other := sorted(name for name in {*masters, *shapes[1]} if shapes[0].get(name) != shapes[1].get(name)):
             saved, wanted = (shape.get(other[0], "absent") for shape in shapes)

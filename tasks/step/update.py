@@ -8,6 +8,7 @@ as they were, inside the graph, so that the trainer can read the loss late and l
 # matrices, are worked on as one *vector* [P]: scale, cast, clip and Adam are then a few operations instead of a few
 # hundred, whose launches would cost more than their arithmetic. The model sees the tree again, cast to its dtype.
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -16,6 +17,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from tasks.device.backend import kind
 from tasks.grad import Part, add, checkpoint_blocks, divide, recomputed, value_and_grad
+from tasks.grad.tree import Tree
 from tasks.lora.attach import draw_dropout, unscaled
 from tasks.loss import LossSum
 from tasks.memory import Checkpoint
@@ -23,6 +25,12 @@ from tasks.optim import AnyOptimizer, clip, load_state
 from tasks.settings import Train
 from tasks.step import scaling
 from tasks.step.forward import Arrays, Forward, training_kernels
+
+Masters = dict[str, Any]
+"""The parameters of the adapter as `trainable_parameters` nests them, down to float32 arrays."""
+
+OptimizerState = dict[str, Any]
+"""An optimizer's state: a tree of arrays, and under `scaling.NAME` that of the loss's scale in float16."""
 
 NAME = "adapter"
 """The optimizer's name for the one vector of all masters."""
@@ -39,8 +47,8 @@ class Updated(NamedTuple):
             lowers the loss's scale.
     """
 
-    masters: Any
-    state: Any
+    masters: Masters
+    state: OptimizerState
     loss: LossSum
     norm: mx.array
 
@@ -65,14 +73,14 @@ class Update:
         self._optimizer = optim.build()
         self._scaled = forward.dtype == mx.float16
         self._step = mx.compile(self._run) if compile else self._run
-        self._held: tuple[Any, mx.array] = ({}, mx.zeros((0,)))
+        self._held: tuple[Masters, mx.array] = ({}, mx.zeros((0,)))
 
-    def start(self, masters: Any) -> Any:
+    def start(self, masters: Masters) -> OptimizerState:
         """The optimizer's state before the first step."""
         self._optimizer.init({NAME: _joined(masters)})
         return {**self._optimizer.state, **({scaling.NAME: scaling.start()} if self._scaled else {})}
 
-    def restore(self, masters: Any, arrays: dict[str, mx.array]) -> Any:
+    def restore(self, masters: Masters, arrays: dict[str, mx.array]) -> OptimizerState:
         """The optimizer's state out of a checkpoint's arrays, by the names that `named` gave.
 
         Raises:
@@ -82,7 +90,9 @@ class Update:
         load_state(self._optimizer, {n: a for n, a in arrays.items() if n not in scale}, {NAME: _joined(masters)})
         return {**self._optimizer.state, **tree_unflatten(list(scale.items()))} if scale else self._optimizer.state
 
-    def __call__(self, masters: Any, state: Any, window: list[Arrays], key: mx.array, rate: float) -> Updated:
+    def __call__(
+        self, masters: Masters, state: OptimizerState, window: list[Arrays], key: mx.array, rate: float
+    ) -> Updated:
         """The step over a window of batches: the gradient of their summed loss, divided once by its count.
 
         Args:
@@ -100,8 +110,8 @@ class Update:
         return Updated(updated, state, loss, norm)
 
     def _run(
-        self, vector: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
-    ) -> tuple[Any, ...]:
+        self, vector: mx.array, state: OptimizerState, window: list[Arrays], key: mx.array, rate: mx.array
+    ) -> tuple[mx.array, OptimizerState, LossSum, mx.array]:
         """Builds the graph of a step. Compiled, this runs once a shape, to be traced: whatever it sets on the model
         (training mode, kernels, the strength taken out) must be set here, and is undone before it returns."""
         model = self._forward.model
@@ -117,8 +127,14 @@ class Update:
             model.update(self._held[0])  # tracing put its own arrays there
 
     def _graph(
-        self, vector: mx.array, scales: mx.array, state: Any, window: list[Arrays], key: mx.array, rate: mx.array
-    ) -> tuple[Any, ...]:
+        self,
+        vector: mx.array,
+        scales: mx.array,
+        state: OptimizerState,
+        window: list[Arrays],
+        key: mx.array,
+        rate: mx.array,
+    ) -> tuple[mx.array, OptimizerState, LossSum, mx.array]:
         state = dict(state)
         scale = state.pop(scaling.NAME, None)
         factor = None if scale is None else scale["factor"]
@@ -149,7 +165,9 @@ class Update:
             norm = mx.where(scaling.overflowed(scale, loss.total, norm), 0.0, norm)
         return keep(updated, vector), kept, loss, norm
 
-    def _total(self, arrays: Arrays, scales: mx.array, key: mx.array, factor: mx.array | None) -> Any:
+    def _total(
+        self, arrays: Arrays, scales: mx.array, key: mx.array, factor: mx.array | None
+    ) -> Callable[[mx.array], LossSum]:
         masters, dtype = self._held[0], self._forward.dtype
 
         def total(vector: mx.array) -> LossSum:
@@ -166,17 +184,17 @@ def is_compiled(train: Train) -> bool:
     return kind() == "gpu" if train.compile is None else train.compile
 
 
-def named(tree: Any) -> dict[str, mx.array]:
+def named(tree: Tree) -> dict[str, mx.array]:
     """The arrays of a tree by their paths, such as `model.layers.0.self_attn.q_proj.weight`."""
     return dict(tree_flatten(tree))
 
 
-def _joined(masters: Any) -> mx.array:
+def _joined(masters: Masters) -> mx.array:
     """All of a tree in one float32 vector: what is done to each of hundreds of small arrays is then done once."""
     return mx.concatenate([array.reshape(-1).astype(mx.float32) for array in named(masters).values()])
 
 
-def _cut(vector: mx.array, like: Any) -> Any:
+def _cut(vector: mx.array, like: Masters) -> Masters:
     """The tree that `_joined` was given, out of its vector, in the vector's dtype.
 
     Example:
@@ -191,7 +209,7 @@ def _cut(vector: mx.array, like: Any) -> Any:
     return tree_unflatten([(name, piece.reshape(array.shape)) for (name, array), piece in shaped])
 
 
-def _parameters(vector: mx.array, like: Any, dtype: mx.Dtype) -> Any:
+def _parameters(vector: mx.array, like: Masters, dtype: mx.Dtype) -> Masters:
     """The tree out of the vector, cast to what the model computes in; its gradient is joined again in one piece."""
 
     def pieces(vector: mx.array) -> list[mx.array]:
