@@ -10,7 +10,7 @@ from pipelines.command.line import command
 if __name__ == "__main__":
     command("pipelines.evaluate", lambda overrides: with_adapter(overrides, held_out=True), flags=False)
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
-from pipelines.orchestrate.as_task import as_function
+from pipelines.orchestrate.as_task import AsStage, as_function
 from pipelines.report.artifacts import publish_page
 from pipelines.report.figure import change, figure
 from pipelines.report.markdown import code
@@ -105,7 +105,7 @@ def main(overrides: Sequence[str]) -> None:
         console.print(answers_table)
 
 
-def _score(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Scores:
+def _score(folder: Path, run: Run, as_stage: AsStage) -> Scores:
     if run.evaluate.examples == 0:
         raise ConfigError("evaluate.examples=0 scores nothing; leave it out, and evaluate=off")
     if run.run_dir is not None:

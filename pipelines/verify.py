@@ -11,7 +11,7 @@ if __name__ == "__main__":
     command("pipelines.verify", with_adapter, flags=False)
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from pipelines.command.terminal import quiet_user_errors
 from pipelines.config import Run
-from pipelines.orchestrate.as_task import as_function
+from pipelines.orchestrate.as_task import AsStage, as_function
 from pipelines.report.artifacts import publish_page
 from pipelines.report.markdown import code
 from pipelines.report.run_report import checks
@@ -78,7 +78,7 @@ def main(overrides: Sequence[str]) -> None:
     _require_passed(adapter, verdict)
 
 
-def _check(folder: Path, run: Run, as_stage: Callable[[Any], Any]) -> Verdict:
+def _check(folder: Path, run: Run, as_stage: AsStage) -> Verdict:
     with gpu_lock(run.gpu_lock, folder, run.name):
         return as_stage(verify_task)(folder, run.model, run.verify)
 

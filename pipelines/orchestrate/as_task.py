@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 from prefect.client.schemas.objects import State
@@ -13,8 +13,18 @@ from pipelines.orchestrate.outcome import Outcome, current_outcome
 from pipelines.orchestrate.suspension import stopping_when_suspended
 from tasks.errors import GraftlineError, Interrupted, Paused, Pruned
 
+R = TypeVar("R")
+
 PAUSED = "Paused"
 """The name of a run's state when its window has closed; of the type Cancelled, so that nothing alerts anybody."""
+
+
+class AsStage(Protocol):
+    """How a run calls its stages: as tasks of a flow (`as_task`), or as plain functions (`as_function`)."""
+
+    def __call__(self, stage: Task[..., R], /) -> Callable[..., R]:
+        """The stage, to be called with its own arguments; it gives what its function gives."""
+        ...
 
 
 def as_state(stopped: Interrupted | Pruned) -> State[Any]:
@@ -29,7 +39,7 @@ def as_state(stopped: Interrupted | Pruned) -> State[Any]:
     return Cancelled(name=PAUSED if isinstance(stopped, Paused) else None, message=str(stopped))
 
 
-def as_task(stage: Task[..., Any]) -> Callable[..., Any]:
+def as_task(stage: Task[..., R]) -> Callable[..., R]:
     """The stage as it is called in a flow; it raises what its function raises.
 
     Prefect takes every exception for a failure. One that stops a stage well is a state to it, and raised after that.
@@ -47,7 +57,7 @@ def as_task(stage: Task[..., Any]) -> Callable[..., Any]:
     task = copy(stage)
     task.fn = body
 
-    def call(*arguments: Any, **named: Any) -> Any:
+    def call(*arguments: Any, **named: Any) -> R:
         result = task(*arguments, **named)
         if stopped:
             raise stopped[0]
@@ -56,12 +66,12 @@ def as_task(stage: Task[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def as_function(stage: Task[..., Any]) -> Callable[..., Any]:
+def as_function(stage: Task[..., R]) -> Callable[..., R]:
     """The stage as a plain function, without Prefect."""
     return stage.fn
 
 
-def run_body(body: Callable[[Outcome], Any]) -> Any:
+def run_body(body: Callable[[Outcome], R]) -> R | State[Any]:
     """Runs the body of a flow; gives its result, or the state of one that was stopped well.
 
     The outcome keeps the error.

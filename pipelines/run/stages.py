@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from prefect.runtime import flow_run
 
 from pipelines.config import Run
+from pipelines.orchestrate.as_task import AsStage
 from pipelines.report.run_report import write_report
 from pipelines.report.tokens_page import write_tokens_page
 from pipelines.run.gpu_lock import gpu_lock
@@ -28,9 +28,7 @@ from tasks.verify import verify
 log = logging.getLogger(__name__)
 
 
-def run_stages(
-    run: Run, overrides: list[str], as_stage: Callable[[Any], Any], watch: tuple[MakeSink, ...] = ()
-) -> dict[str, Any]:
+def run_stages(run: Run, overrides: list[str], as_stage: AsStage, watch: tuple[MakeSink, ...] = ()) -> dict[str, Any]:
     """Runs the stages in order, each from directory to directory; gives the report.
 
     Args:

@@ -5,12 +5,12 @@ import logging
 import shlex
 import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipelines.config import Run, compose
 from pipelines.config.override import override
+from pipelines.orchestrate.as_task import AsStage
 from pipelines.run.earlier import earlier_settings
 from pipelines.run.gpu_lock import gpu_lock
 from pipelines.run.stages import run_stages
@@ -32,7 +32,7 @@ def command(search: Search, values: space.Values) -> str:
     return shlex.join(["python", "-m", "pipelines.finetune", *search.changes(values, cheap=False)])
 
 
-def copy_best(search: Search, row: dict[str, Any], as_stage: Callable[[Any], Any]) -> dict[str, Any]:
+def copy_best(search: Search, row: dict[str, Any], as_stage: AsStage) -> dict[str, Any]:
     """Makes sure that the adapter of the best trial is evaluated and verified as the run says, and copies it to best/.
 
     Args:

@@ -1,11 +1,11 @@
 """Ends a search: the best adapter copied out, report.md, report.json and their plots written."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 
+from pipelines.orchestrate.as_task import AsStage
 from pipelines.report.terminal_text import plain
 from pipelines.search.best import copy_best
 from pipelines.search.plots import draw
@@ -17,7 +17,7 @@ from tasks.artifact import write_json, write_text
 from tasks.errors import RunError
 
 
-def conclude(search: Search, study: Study, as_stage: Callable[[Any], Any]) -> dict[str, Any]:
+def conclude(search: Search, study: Study, as_stage: AsStage) -> dict[str, Any]:
     """Writes the report of a search, and makes sure of its best adapter; gives report.json's content.
 
     Raises:

@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from pipelines.config import Run, compose_variant
 from pipelines.config.override import override
+from pipelines.orchestrate.as_task import AsStage
 from pipelines.run.stages import run_stages
 from pipelines.search import space
 from pipelines.search.lease import Beat, TakenOver
@@ -115,7 +116,7 @@ def run_trial(
     beat: Beat,
     run: Run,
     values: space.Values,
-    as_stage: Callable[[Any], Any],
+    as_stage: AsStage,
 ) -> Outcome:
     """Runs a trial to its end, from its own checkpoint if it has one.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from pipelines.orchestrate.as_task import AsStage
 from pipelines.run.folder import make_folder
 from pipelines.run.gpu_lock import gpu_lock
 from pipelines.run.resume import shaping
@@ -36,7 +37,7 @@ def plainly(claimed: Claimed, values: space.Values, body: Callable[[], Outcome])
     return body()
 
 
-def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainly) -> dict[str, Any]:
+def work(search: Search, as_stage: AsStage, around: Around = plainly) -> dict[str, Any]:
     """Works at a search until it is complete, alone or among other workers; gives its report.
 
     Args:
@@ -74,7 +75,7 @@ def work(search: Search, as_stage: Callable[[Any], Any], around: Around = plainl
         raise Interrupted("stopped", 2, resume) from None
 
 
-def _turn(search: Search, study: Study, as_stage: Callable[[Any], Any], around: Around) -> bool:
+def _turn(search: Search, study: Study, as_stage: AsStage, around: Around) -> bool:
     """Runs one trial with the GPU to itself; False where there is none for this worker."""
     with gpu_lock(search.run.gpu_lock, search.folder, search.sweep.study):
         require_open(search.run.window)  # before a trial is begun that could not train
