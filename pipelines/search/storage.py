@@ -130,18 +130,23 @@ class Storage:
             return None
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it comes from; Optuna asks some questions otherwise after a failure, which fails by that."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _reason(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
+    *_, error = _chain(error)
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _passes(error: BaseException | None) -> bool:
+def _passes(error: BaseException) -> bool:
     """Whether it is an outage: a lock of SQLite's, or a server away. A full disk does not pass by itself."""
-    while error is not None:
-        if isinstance(error, (OperationalError, InterfaceError)):
-            return "sqlite" not in type(error.orig).__module__ or "locked" in str(error.orig)
-        error = error.__cause__
+    for cause in _chain(error):
+        if isinstance(cause, (OperationalError, InterfaceError)):
+            return "sqlite" not in type(cause.orig).__module__ or "locked" in str(cause.orig)
     return False
 
 

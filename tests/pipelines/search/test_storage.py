@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from pipelines.search.storage import Storage, check_address, exists
 from tasks.errors import ConfigError, RunError
@@ -59,6 +59,22 @@ def test_a_storage_that_comes_back_is_waited_for(tmp_path: Path) -> None:
         if len(asked) < 2:
             raise OperationalError("", None, Exception("the server closed the connection"))
         return "there"
+
+    assert storage.patiently(ask) == "there"
+
+
+def test_a_second_failure_that_comes_of_an_outage_is_waited_for_as_well(tmp_path: Path) -> None:
+    """As in Optuna's `_get_trials`, which asks again in the transaction that the outage has broken."""
+    storage, asked = Storage(f"sqlite:///{tmp_path / 'study.db'}", patience=60), []
+
+    def ask() -> str:
+        asked.append(0)
+        if len(asked) > 1:
+            return "there"
+        try:
+            raise OperationalError("", None, Exception("the server closed the connection"))
+        except OperationalError:
+            raise PendingRollbackError("Can't reconnect until invalid transaction is rolled back.")  # noqa: B904 (nor does SQLAlchemy name its cause)
 
     assert storage.patiently(ask) == "there"
 
