@@ -96,6 +96,8 @@ def existing(source: str) -> Path:
         return path
     if is_pattern(source):
         raise DataError(f"no file matches this pattern (looked in {Path.cwd()})", path=source)
+    if path.exists() and not path.is_file():
+        raise DataError("no regular file: rows are read more than once; write them into one", path=source)
     if not path.is_file():
         raise DataError(f"no such file (looked in {Path.cwd()})", path=source)
     if path.stat().st_size == 0:

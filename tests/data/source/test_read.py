@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,9 @@ def test_what_counts_as_a_hub_id():
     assert not is_hub("data/a.jsonl.zst")
     assert not is_hub("name.jsonl")
     assert not is_hub("a/b/c")
+
+
+def test_a_pipe_is_there_and_no_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(DataError, match="no regular file"):
+        list(read_rows(str(tmp_path / "pipe.jsonl")))
