@@ -49,7 +49,8 @@ ALIASES: dict[str, dict[str, str]] = {
 
 UNTRAINABLE = {
     "deepseek_v41": "it gathers by choices through which MLX has no gradient, and its blocks pass arrays to each other "
-    "beside their outputs"
+    "beside their outputs",
+    "kimi_k3": "its blocks read weights of projections themselves, and keep arrays of one step for the next",
 }
 """Families of which mlx-lm's code gives no right gradient, each with the reason."""
 
@@ -63,13 +64,16 @@ def blocks(model: nn.Module) -> tuple[str, list[nn.Module]]:
     """The path of the list of transformer blocks, such as `model.layers`, and the blocks in order.
 
     Raises:
-        ModelError: the model has no list of blocks.
+        ModelError: the model has no list of blocks, or several.
     """
     layers = list(getattr(model, "layers", []))
     names = {id(module): name for name, module in model.named_modules()}
     if not layers or id(layers[0]) not in names:
         raise ModelError(f"the {model_type(model)} model has no list of blocks called 'layers'; it cannot be adapted")
-    return names[id(layers[0])].rpartition(".")[0], layers
+    path = names[id(layers[0])].rpartition(".")[0]
+    if any(names.get(id(block)) != f"{path}.{n}" for n, block in enumerate(layers)):
+        raise ModelError(f"the {model_type(model)} model keeps its blocks in several lists; it cannot be adapted")
+    return path, layers
 
 
 def projections(block: nn.Module) -> dict[str, nn.Module]:

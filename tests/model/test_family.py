@@ -9,7 +9,8 @@ from tasks.lora import LoRA
 from tasks.lora.attach import attach
 from tasks.model import Model
 from tasks.model.base import load_base
-from tasks.model.family import ALIASES, blocks, model_type, projections, select_projections
+from tasks.model.family import ALIASES, UNTRAINABLE, blocks, model_type, projections, select_projections
+from tests.families.configs import build
 from tests.tiny import COMMON, FAMILIES, tiny_model
 
 ATTENTION = [f"self_attn.{name}" for name in ("k_proj", "o_proj", "q_proj", "v_proj")]
@@ -133,7 +134,13 @@ def test_blocks_in_which_nothing_can_be_adapted_are_refused():
         select_projections(Blocks(), ["all"])
 
 
-def test_a_family_without_a_gradient_is_refused():
-    model = SimpleNamespace(model_type="deepseek_v41")
-    with pytest.raises(ModelError, match=r"deepseek_v41 cannot be trained with this mlx-lm: it gathers by choices"):
+@pytest.mark.parametrize("family", UNTRAINABLE)
+def test_a_family_without_a_right_gradient_is_refused(family):
+    model = SimpleNamespace(model_type=family)
+    with pytest.raises(ModelError, match=rf"{family} cannot be trained with this mlx-lm: it"):
         select_projections(cast(Any, model), ["all"])
+
+
+def test_blocks_in_several_lists_are_refused():
+    with pytest.raises(ModelError, match="afm7 model keeps its blocks in several lists"):
+        blocks(build("afm7"))
