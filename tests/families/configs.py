@@ -7,15 +7,16 @@ from typing import Any
 
 import mlx.core as mx
 import mlx_lm.models
+from mlx.utils import tree_map
 
 from tests.families.own_keys import OWN
 from tests.families.shared_keys import SHARED
 
 NO_MODELS = {
     *("base", "cache", "activations", "gated_delta", "mla", "olmo", "pipeline", "rope_utils", "ssm", "switch_layers"),
-    *("bitlinear_layers",),
+    *("bitlinear_layers", "phi3small"),
 }
-"""Modules that hold layers; and `olmo`, whose import ends the process."""
+"""Modules of layers; `olmo`, whose import ends the process; `phi3small`, which writes beyond a small vocabulary."""
 
 
 def names() -> list[str]:
@@ -38,5 +39,7 @@ def build(family: str) -> Any:
     module = importlib.import_module(f"mlx_lm.models.{family}")
     mx.random.seed(0)
     model = module.Model(module.ModelArgs.from_dict(config_of(family)))
+    if family == "talkie":  # whose gains begin at zero, so that every logit would be
+        model.update(tree_map(lambda array: array if mx.any(array) else mx.ones_like(array), model.parameters()))
     mx.eval(model(mx.array([[1, 2, 3, 4, 5]])))
     return model

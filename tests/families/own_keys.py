@@ -222,7 +222,6 @@ OWN: dict[str, dict[str, Any]] = {
         "num_kv_heads": [2, 2],
         "num_query_heads": [4, 4],
     },
-    "phi3small": {"dense_attention_every_n_layers": 2, "ff_intermediate_size": 128, "gegelu_limit": 20.0},
     "plamo": {"n_shared_head": 2, "num_key_value_heads": 2},
     "qwen3_vl_moe": {"tie_word_embeddings": False},
     "recurrent_gemma": {
