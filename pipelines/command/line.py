@@ -25,6 +25,7 @@ from pipelines.config import (
     require_no_code,
     without_sweeps,
 )
+from pipelines.config.shell_words import tidy
 from pipelines.report.terminal_text import harmless
 from tasks.errors import ConfigError, GraftlineError, Interrupted
 
@@ -47,7 +48,11 @@ def command(module: str, check: Check, *, flags: bool = True, keys: bool = True)
         keys: whether it takes the keys of a run, which --help lists.
     """
     survive_closed_pipes()
-    arguments = sys.argv[1:]
+    try:
+        arguments = tidy(sys.argv[1:])
+    except GraftlineError as error:
+        _say(error)
+        sys.exit(_code(error))
     helps = bool({"--help", "-h"} & set(arguments))
     if helps:
         print(sys.modules["__main__"].__doc__, flush=True)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from pipelines.config.composition import (
     CONF,
+    EXPERIMENTS,
     TOO_DEEP,
     composed,
     composed_once,
@@ -28,8 +29,9 @@ from pipelines.config.composition import (
     to_plain,
     typed_values,
 )
-from pipelines.config.explain import explain, explain_hydra
+from pipelines.config.explain import explain_all, explain_hydra
 from pipelines.config.run import Run
+from pipelines.config.shell_words import check_words
 from tasks.device.blas import blas_problem
 from tasks.errors import ConfigError
 
@@ -126,6 +128,7 @@ def without_sweeps(overrides: Sequence[str]) -> list[str]:
         >>> without_sweeps(["lora.rank=4,8", "optim.lr=range(1,3)", "+experiment=quickstart"])
         ['+experiment=quickstart']
     """
+    check_words(overrides, EXPERIMENTS)
     return [o for o in overrides if not parse_override(o).is_sweep_override()]
 
 
@@ -140,4 +143,4 @@ def decode(plain: dict[str, Any]) -> Run:
     except RecursionError:
         raise ConfigError(TOO_DEEP) from None
     except ValidationError as error:
-        raise ConfigError(*(explain(detail, Run) for detail in error.errors())) from None
+        raise ConfigError(*explain_all(error.errors(), Run, plain)) from None

@@ -1,6 +1,7 @@
 """Composition: Hydra's YAML files and the overrides laid over each other, what was typed on top."""
 
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,10 +18,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.config.explain import explain_hydra, unreadable
+from pipelines.config.experiment_file import check_experiment_file, yaml_problem
+from pipelines.config.explain import explain_hydra
 from pipelines.config.override import readable
+from pipelines.config.shell_words import check_words, unreadable
 from pipelines.config.typed import implied_choices, typed_wins
-from tasks.errors import ConfigError, one_line
+from tasks.errors import ConfigError
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -97,6 +100,7 @@ def hydra_settings(overrides: Sequence[str]) -> Any:
 
 
 def _hydra(overrides: Sequence[str], *, hydra: bool = False) -> Any:
+    _check_choices(overrides)
     with _HYDRA:
         outer = GlobalHydra.instance().hydra
         GlobalHydra.instance().clear()
@@ -108,10 +112,20 @@ def _hydra(overrides: Sequence[str], *, hydra: bool = False) -> Any:
         except RecursionError:
             raise ConfigError(TOO_DEEP) from None
         except yaml.YAMLError as error:  # such as a tag that names code
-            reason = one_line(" ".join(str(error).split()), 400)
-            raise ConfigError(f"a file of conf/ cannot be read: {reason}") from error
+            raise ConfigError(yaml_problem(error)) from error
         finally:
             GlobalHydra.instance().hydra = outer
+
+
+def _check_choices(overrides: Sequence[str]) -> None:
+    """Refuses a group without a choice, and an experiment file that Hydra would read in another way than is meant."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in groups() and re.fullmatch(r"null|true|false|[-\d.]*", value, re.IGNORECASE):  # not a text to Hydra
+            names = ", ".join(sorted(path.stem for path in (CONF / key).glob("*.yaml")))
+            raise ConfigError(f"{override}: {key} takes the name of a file of conf/{key}; choose from {names}")
+        if key == "+experiment" and (file := CONF / "experiment" / f"{value}.yaml").is_file():
+            check_experiment_file(file, groups() - {"experiment", "sweep", "schedule"})
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -135,9 +149,8 @@ def lenient(overrides: Sequence[str]) -> list[str]:
         >>> lenient(["lora=rslora", "lora.rank=4", "+experiment=quickstart"])
         ['lora=rslora', '++lora.rank=4', '+experiment=quickstart']
     """
+    check_words(overrides, EXPERIMENTS)
     overrides = [readable(o) for o in overrides]
-    if unparsable := [o for o in overrides if "=" not in o and not o.startswith("~")]:
-        raise ConfigError(unreadable(unparsable[0]))
     return [
         o if o.startswith(("+", "~", "hydra")) or key_of(o) in groups() or "@" in key_of(o) else f"++{o}"
         for o in overrides

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,6 +41,20 @@ def text(value: Any) -> str:
         return value
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
     return f"'{escaped}'"  # a backslash is itself but before a quote
+
+
+def quoted(typed: str) -> str:
+    """An override as bash, zsh and fish all take it: in quotes where one of them would read it otherwise.
+
+    Example:
+        >>> quoted("lora.rank=4"), quoted("lora.targets=[q_proj, v_proj]"), quoted("~batch.tokens")
+        ('lora.rank=4', "'lora.targets=[q_proj, v_proj]'", "'~batch.tokens'")
+        >>> print(quoted("name='3'"))
+        "name='3'"
+    """
+    if "'" in typed and not re.search(r'["$`!\\]', typed):
+        return f'"{typed}"'
+    return shlex.quote(typed)
 
 
 def readable(typed: str) -> str:

@@ -114,6 +114,23 @@ def test_a_mistake_beside_hydras_flags_is_one_line_of_ours(flags: list[str]) -> 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (
+            ["--lora.rank=4", "--learning-rate=0.01"],
+            "error: learning_rate=0.01: there is no such key; write optim.lr=0.01",
+        ),
+        (["--lora.rank", "4"], "error: --lora.rank 4: keys are written without dashes, with '=': lora.rank=4"),
+        (["-m", "lora.targets=[q_proj,", "v_proj]"], "error: the shell split 'lora.targets=[q_proj, v_proj]' at"),
+    ],
+)
+def test_keys_as_other_tools_take_them_are_understood_or_answered(typed: list[str], words: str) -> None:
+    done = _command("finetune", "+experiment=quickstart.yaml", *typed)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(words)
+
+
 def test_info_takes_what_it_is_about() -> None:
     done = _command("finetune", "--info", "searchpath")
     assert done.returncode == 0, done.stderr

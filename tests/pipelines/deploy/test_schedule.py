@@ -49,7 +49,7 @@ def test_an_interval() -> None:
         ("hourly", ["schedule.interval=5"], r"schedule hourly: interval=5: .* greater than or equal to 60"),
         ("nightly", ["schedule.timezone=Mars"], r"timezone=\"Mars\": it is not known; write an IANA name"),
         ("nightly", ["schedule.window=22-6"], r"window=\"22-6\": write hours and minutes, as in 22:00-06:00"),
-        ("nightly", ["schedule.deployment=plan"], r"deployment=\"plan\": Input should be 'finetune' or 'sweep'"),
+        ("nightly", ["schedule.deployment=plan"], r"deployment=\"plan\": choose from finetune, sweep"),
         ("nightly", ["schedule.deployment=sweep"], r"deployment=sweep and sweep=NAME go together; got sweep and None"),
         ("nightly_search", ["schedule.sweep=rates"], r"sweep=rates: there is no such choice"),
         ("nightly", ["schedule.experiment=quick"], r"the run of schedule nightly: there is no experiment 'quick'"),

@@ -23,7 +23,7 @@ def _check(folder: Path, *overrides: str) -> None:
             [f"{SPACE}.lora.rnk={{kind: categorical, choices: [4, 8]}}"],
             "lora.rnk=4: there is no such key; did you mean lora.rank?",
         ),
-        ([f"{SPACE}.lora.rank.choices=[4, many]"], 'sweep.space: lora.rank="many": Input should be a valid integer'),
+        ([f"{SPACE}.lora.rank.choices=[4, many]"], 'sweep.space: lora.rank="many": give a whole number'),
         (
             [f"{SPACE}.lora.choices=[lora, dora]"],
             "sweep.space: lora=dora: there is no such choice; did you mean lora? ",
