@@ -7,13 +7,17 @@ from rich.table import Table
 
 from pipelines.report.show_tokens import visible
 from pipelines.report.terminal_text import plain
+from tasks.batch import AnyLayout, Bucketed, Packed, Rows, padding_share
 from tasks.budget import RECOMPUTE
 from tasks.data import SplitStats
 from tasks.data.store.tally import FIRST_LINES, Remark
+from tasks.data.store.token_split import TokenSplit
+from tasks.device.backend import backend
 from tasks.memory import GB, Memory
 from tasks.plan import Plan
 
 _BAR = 40
+_MUCH = 0.25  # as a share of padding
 PARTS = {
     "base": "base weights",
     "adapter": "adapter, optimizer",
@@ -36,15 +40,56 @@ STAGES = {
 
 def show_plan(agreed: Plan, console: Console) -> None:
     """Prints a plan: two tables, the histogram of train, a line for each remark."""
-    console.print(_counts(agreed.splits))
-    console.print(f"train examples by length in tokens, of {agreed.splits['train'].examples:,}", highlight=False)
-    for line in histogram(agreed.splits["train"]):
-        console.print(f"  {line}", highlight=False, markup=False)
+    show_counts(agreed.splits, console)
     console.print(_facts(agreed))
     if agreed.options:
         console.print(_options(agreed))
     for line in [*map(visible, agreed.notes), *mixtures(agreed.splits), *remarks(agreed.splits)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_counts(splits: dict[str, SplitStats], console: Console) -> None:
+    """Prints the counts of each split and the histogram of train: what can be shown of a run that is refused, too."""
+    console.print(_counts(splits))
+    console.print(f"train examples by length in tokens, of {splits['train'].examples:,}", highlight=False)
+    for line in histogram(splits["train"]):
+        console.print(f"  {line}", highlight=False, markup=False)
+
+
+def advice(agreed: Plan, rows: TokenSplit, seed: int) -> list[str]:
+    """What a person does with a plan: whether it fits, the row that costs the most, a faster layout where one is known.
+
+    Args:
+        agreed: the plan.
+        rows: of train.
+        seed: of the run, which orders them.
+    """
+    longest = int(rows.lengths.argmax())
+    lines = [
+        f"fits: {agreed.need_bytes / GB:,.3g} GB of {agreed.budget_bytes / GB:,.3g} GB",
+        f"the row that costs the most: line {rows.lines[longest]} of train, {rows.lengths[longest]:,} tokens",
+    ]
+    return lines + faster_layout(agreed.layout, rows, agreed.padding_share, seed)
+
+
+def faster_layout(layout: AnyLayout, rows: Rows, padding: float, seed: int) -> list[str]:
+    """Names a layout that is faster where one is known, and why.
+
+    On a CPU a packed row of many short examples attends to all of itself: 3.3 times slower on rows of 40 tokens.
+
+    Args:
+        layout: of the plan.
+        rows: of train.
+        padding: its share of the positions.
+        seed: of the run.
+    """
+    if isinstance(layout, Packed) and backend() == "cpu":
+        other = Bucketed(tokens=layout.tokens * layout.size)
+        if (share := padding_share(rows, other, seed=seed)) < _MUCH:
+            return [f"faster on this CPU: batch=bucketed batch.tokens={other.tokens}, of which {share:.1%} is padding"]
+    if not isinstance(layout, Packed) and padding > _MUCH:
+        return [f"{padding:.0%} of the positions are padding: batch=packed has next to none"]
+    return []
 
 
 def _counts(splits: dict[str, SplitStats]) -> Table:

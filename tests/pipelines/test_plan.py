@@ -13,7 +13,7 @@ import pipelines.plan
 from pipelines.config import EXPERIMENTS, compose
 from pipelines.plan import main
 from tasks.data.source.read import is_hub
-from tasks.errors import DataError
+from tasks.errors import DataError, GraftlineError
 
 Quick = Callable[..., list[str]]
 GOOD = [{"prompt": f"{n}?", "completion": f"{n}"} for n in range(20)]
@@ -93,6 +93,43 @@ def test_strict_stops_at_file_and_line_and_says_how_to_go_on(quick: Quick, tmp_p
     assert reason in str(caught.value)
     assert "data.strict=false" in str(caught.value)
     assert not (tmp_path / "run/plan.json").exists()
+
+
+LONG = {"prompt": "a " * 600, "completion": "b"}
+REFUSED: dict[str, tuple[list[Any], list[str], list[str]]] = {
+    "longer than the model": ([LONG], [], ["1 of 20 train examples are longer than 512 tokens", "line 21, has "]),
+    "longer than the limit": (
+        [{"prompt": "a " * 99, "completion": "b"}],
+        ["data.max_tokens=60"],
+        ["1 of 21 train examples are longer than 60 tokens", "to paste: data.max_tokens=60 data.truncate=drop"],
+    ),
+    "a bad row": ([{"x": 1}], [], ["train: 1 x dropped"]),
+    "no memory": ([], ["memory.limit_gb=0.001"], []),
+    "a target": ([], ["lora.targets=[query]"], []),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_run_that_is_refused_is_shown_all_the_same(
+    quick: Quick, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, more, words = REFUSED[name]
+    train = write(tmp_path / "a.jsonl", [*GOOD, *rows])
+    with pytest.raises(GraftlineError):
+        main([*quick(), f"data.train={train}", "data.valid=null", "data.test=null", *more])
+    shown = capsys.readouterr().out
+    assert "⟦" in shown, "rows, token by token"
+    assert "rows read" in shown
+    assert "train examples by length in tokens" in shown
+    assert not [word for word in words if word not in shown], shown
+    assert not (tmp_path / "run/plan.json").exists()
+
+
+def test_the_last_lines_say_what_to_do(quick: Quick, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*quick(), "evaluate.generate=0", "verify=quick"])
+    shown = capsys.readouterr().out
+    assert "\nfits: 0." in shown
+    assert "\nthe row that costs the most: line " in shown
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -1,13 +1,15 @@
 """The plan as text: every figure, bars that fit, remarks that cannot be mistaken for markup."""
 
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from pipelines.report.show_plan import histogram, mixtures, remarks, show_plan
-from tasks.batch import Bucketed
+from pipelines.report.show_plan import faster_layout, histogram, mixtures, remarks, show_plan
+from tasks.batch import Bucketed, Packed, Padded
 from tasks.budget.parts import Parts
 from tasks.data import SplitStats
 from tasks.data.format.message import SPEAKERS
@@ -109,3 +111,16 @@ def test_a_mixture_is_told_source_by_source(agreed: Plan) -> None:
         "train: 75.0% from a (weight 3): 6 examples, 2 left out, 0 repeated",
         "train: 25.0% from b: 6 examples, 2 left out, 0 repeated",
     ]
+
+
+def test_a_faster_layout_is_named_where_one_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: Any = SimpleNamespace(lengths=np.full(64, 31))
+    packed = Packed(tokens=1024)
+    monkeypatch.setattr("pipelines.report.show_plan.backend", lambda: "cpu")
+    (line,) = faster_layout(packed, rows, 0.0, seed=0)
+    assert line.startswith("faster on this CPU: batch=bucketed batch.tokens=1024, of which ")
+    uneven: Any = SimpleNamespace(lengths=np.full(64, 3))
+    assert faster_layout(packed, uneven, 0.0, seed=0) == []
+    assert "batch=packed" in faster_layout(Padded(size=4), uneven, 0.7, seed=0)[0]
+    monkeypatch.setattr("pipelines.report.show_plan.backend", lambda: "metal")
+    assert faster_layout(packed, rows, 0.0, seed=0) == []
