@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[list[Any], list[str], list[str]]] = {
     "longer than the limit": (
         [{"prompt": "a " * 99, "completion": "b"}],
         ["data.max_tokens=60"],
-        ["1 of 21 train examples are longer than 60 tokens", "to paste: data.max_tokens=60 data.truncate=drop"],
+        ["1 of 20 train examples are longer than 60 tokens", "to paste: data.max_tokens=60 data.truncate=drop"],
     ),
     "a bad row": ([{"x": 1}], [], ["train: 1 x dropped"]),
     "no memory": ([], ["memory.limit_gb=0.001"], []),
