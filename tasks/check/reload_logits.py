@@ -9,4 +9,8 @@ def check(subject: Subject) -> Finding:
     probe = subject.probe
     if probe is None:
         return Finding(False, "no logits were recorded with this adapter (probe.safetensors)")
-    return agreement(record_probe(subject.model, subject.tokens), probe, subject.eps)
+    again = record_probe(subject.model, subject.tokens)
+    (_, columns), (_, recorded) = again.logits_TC.shape, probe.logits_TC.shape
+    if columns != recorded:
+        return Finding(False, f"{recorded} columns of logits were recorded, a probe of this model has {columns}")
+    return agreement(again, probe, subject.eps)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import mlx.core as mx
 import pytest
 
@@ -33,4 +35,16 @@ def test_without_recorded_logits_it_fails(damaged, trained):
     assert check(Subject(damaged, trained()[1])) == (
         False,
         "no logits were recorded with this adapter (probe.safetensors)",
+    )
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_recorded_logits_of_another_width_fail(columns, trained):
+    subject = Subject(*trained())
+    probe = subject.probe
+    assert probe is not None
+    subject.probe = replace(probe, logits_TC=probe.logits_TC[:, :columns])
+    assert check(subject) == (
+        False,
+        f"{columns} columns of logits were recorded, a probe of this model has {probe.logits_TC.shape[1]}",
     )

@@ -84,7 +84,7 @@ def test_a_change_of_clocks_is_no_reason_to_refuse(day: str, hour: str, monkeypa
     async def around_the_change(self: CronSchedule, n: int) -> list[datetime]:
         found = await dates(self, n, start=datetime.fromisoformat(f"{day}T12:00+00:00"))
         starts.extend(start.isoformat() for start in found)
-        return found
+        return [*found]
 
     monkeypatch.setattr(CronSchedule, "get_dates", around_the_change)
     to_prefect("mine", Schedule(cron="30 2 * * *", window="02:30-06:00", timezone="Europe/Berlin"))
