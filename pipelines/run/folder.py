@@ -22,6 +22,8 @@ def make_folder(path: Path) -> list[Path]:
     Raises:
         RunError: it cannot be made, is a file, or takes no files.
     """
+    if "\0" in str(path):
+        raise RunError(f"run_dir={str(path)!r} has a character that no file name may have; name another")
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)

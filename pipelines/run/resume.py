@@ -37,7 +37,7 @@ def check_same(run: Run, folder: Path) -> None:
         RunError: other settings, by key with both values; or what they were cannot be read.
     """
     path = folder / "config.yaml"
-    if not path.exists() or run.resume == "never" or not any(folder.glob("checkpoints/step-*")):
+    if run.resume == "never" or not any(folder.glob("checkpoints/step-*")):
         return
     settings = earlier_settings(folder)
     if settings is None:

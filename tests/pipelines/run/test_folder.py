@@ -36,6 +36,7 @@ def test_a_look_leaves_nothing(tmp_path: Path) -> None:
     [
         ("file", r"run_dir=.*/file is a file; name a folder"),
         ("file/run", r"run_dir=.*/file/run cannot be written: .*/file is a file"),
+        ("a\0b", r"run_dir='.*' has a character that no file name may have"),
         ("/proc/none/run", r"run_dir=/proc/none/run cannot be written: .*; name another"),
     ],
 )

@@ -77,9 +77,12 @@ def test_a_key_that_came_since_has_its_default(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\x00"])
-def test_a_torn_config_beside_checkpoints_is_named(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\x00", None])
+def test_a_torn_or_lost_config_beside_checkpoints_is_named(text: str | None, tmp_path: Path) -> None:
     _first(tmp_path)
-    (tmp_path / "config.yaml").write_text(text)
+    if text is None:
+        (tmp_path / "config.yaml").unlink()
+    else:
+        (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunError, match=r"config\.yaml cannot be read"), open_run(_run(), tmp_path):
         pass
