@@ -5,7 +5,7 @@ the model, the layout and the device, so the largest by each is given: positions
 segments, the longest segment, positions that count.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count, islice
 
 import numpy as np
@@ -33,21 +33,6 @@ def heaviest(rows: Rows, layout: Layout, *, seed: int, batches: int) -> list[Bat
     chosen = [_largest(np.roll(sizes, -n, axis=1)) for n in range(sizes.shape[1])]
     chosen.append(_most_counted(rows, plan, lengths))
     return [lay(rows, layout, plan[n]) for n in dict.fromkeys(chosen)]
-
-
-def distinct(batches: Iterable[Batch]) -> list[Batch]:
-    """One batch for each graph that a computation over them has: by positions, segments and targets that count."""
-    return list(
-        {
-            (
-                b.segments_BT.shape,
-                b.segments_BT.tobytes() if b.packed else b"",
-                int(np.count_nonzero(b.weights_BT)),
-                int(np.count_nonzero(b.real_BT)),
-            ): b
-            for b in batches
-        }.values()
-    )
 
 
 def _plans(rows: Rows, layout: Layout, seed: int) -> Iterator[list[list[int]]]:

@@ -6,7 +6,7 @@ A small adapter trained on short batches may need less than the scoring of its h
 import mlx.core as mx
 
 from tasks.batch import Batch, Layout, Rows, epoch_batches
-from tasks.budget.heaviest import distinct, heaviest
+from tasks.budget.heaviest import heaviest
 from tasks.budget.peak import peak_bytes
 from tasks.step.forward import Arrays, Forward
 
@@ -24,7 +24,7 @@ def scoring(forward: Forward, rows: Rows, layout: Layout, *, batches: int | None
         ValueError: an operation of the model that MLX does not export.
     """
     most = len(epoch_batches(rows, layout, seed=0, epoch=0))
-    found = distinct(heaviest(rows, layout, seed=0, batches=min(most, batches or most)))
+    found = heaviest(rows, layout, seed=0, batches=min(most, batches or most))
     return max(_batch_bytes(forward, batch) for batch in found)
 
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
 from tasks.batch import Batch
 from tasks.budget.anatomy import Anatomy
-from tasks.budget.heaviest import distinct
 from tasks.budget.parts import COPIES, Parts, parts_of
 from tasks.budget.recurrent import Loop
 from tasks.device.backend import backend
@@ -56,7 +56,7 @@ def footprint(
             log.info("%s steps through positions one by one; its memory is an upper bound", anatomy.family)
             return _bounded(recipe, loop, heaviest, base, masters)
         try:
-            for batch in distinct(heaviest):
+            for batch in _shaped(heaviest):
                 graph = step_graph(anatomy, recipe, [batch] * min(recipe.train.accumulate, WINDOW), usual)
                 found.append((graph, replay(graph, queue_of(backend()), limit=room)))
         except (ValueError, RuntimeError, IndexError) as error:  # an operation that MLX does not export
@@ -75,6 +75,16 @@ def footprint(
         vocabulary=anatomy.vocabulary,
         blocks=len(anatomy.blocks),
         backend=backend(),
+    )
+
+
+def _shaped(batches: Sequence[Batch]) -> list[Batch]:
+    """One batch per distinct graph: by positions, segments and counted targets."""
+    return list(
+        {
+            (b.segments_BT.shape, b.segments_BT.tobytes() if b.packed else b"", int(np.count_nonzero(b.weights_BT))): b
+            for b in batches
+        }.values()
     )
 
 

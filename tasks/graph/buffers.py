@@ -12,11 +12,10 @@ stays as small as it was, a transposed matrix may have to be copied before it is
 #     row contiguous   dense and in row-major order                        any operation may take the buffer over
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.graph.graph import Graph, Op
-from tasks.graph.strides import Strides, reshaped, row_strides
+from tasks.graph.strides import reshaped, row_strides
 
 UNARY = frozenset(
     (
@@ -49,14 +48,6 @@ BINARY = frozenset(
 UPDATES = frozenset(("Scatter", "ScatterAxis", "SliceUpdate", "MaskedScatter"))
 PRODUCTS = frozenset(("AddMM", "GatherMM", "GatherQMM", "Matmul", "QuantizedMatmul"))
 
-VIEWS = frozenset(
-    (
-        *("Broadcast", "BroadcastAxes", "Contiguous", "Copy", "CustomTransforms", "Depends", "ExpandDims", "Flatten"),
-        *("Reshape", "Slice", "Split", "Squeeze", "StopGradient", "Transpose", "Unflatten", "View"),
-    )
-)
-"""What may give a view of its input."""
-
 KERNEL = "Compiled"
 """Several of them as one operation."""
 
@@ -79,13 +70,9 @@ class Layout:
     def __init__(self, graph: Graph, *, sums: bool):
         self._arrays, self._sums = graph.arrays, sums
         self._strides = [row_strides(array.shape) for array in graph.arrays]
-        sizes = {array: array.nbytes for array in set(graph.arrays)}
-        self._nbytes = [sizes[array] for array in graph.arrays]
 
     def views(self, op: Op) -> list[int] | None:
         """For each output the input that it is a view of; None for an operation that writes its outputs."""
-        if op.name not in VIEWS:
-            return None
         first = op.inputs[0] if op.inputs else -1
         arrays, strides, made = self._arrays, self._strides, op.outputs[0]
         match op.name:
@@ -124,7 +111,7 @@ class Layout:
 
     def written(self, op: Op) -> list[Written]:
         """For each output of an operation that is no view, its buffer."""
-        whole = [Written(self._nbytes[at], ()) for at in op.outputs]
+        whole = [Written(self._arrays[at].nbytes, ()) for at in op.outputs]
         if op.name in UNARY:
             return [self._like(op.outputs[0], op.inputs[:1])] if self.contiguous(op.inputs[0]) else whole
         if op.name in UPDATES:
@@ -152,10 +139,10 @@ class Layout:
         read = tuple(at for at in op.inputs if self._arrays[at].shape)
         alike = all(self._arrays[at].shape == shape for at in read)
         if alike and (all(map(self.row_contiguous, read)) or (len(read) == 1 and self.contiguous(read[0]))):
-            return self._like(made, read) if read else Written(self._nbytes[made], ())
+            return self._like(made, read) if read else Written(self._arrays[made].nbytes, ())
         size = math.prod(shape)
         same = (at for at in read if math.prod(self._arrays[at].shape) == size and self.row_contiguous(at))
-        return Written(self._nbytes[made], tuple(same))
+        return Written(self._arrays[made].nbytes, tuple(same))
 
     def take(self, made: int, source: int) -> None:
         """Says that an output lies as this input does."""
@@ -164,18 +151,28 @@ class Layout:
     def temporary(self, op: Op) -> list[int]:
         """Bytes of each matrix that a product copies before it can read it."""
         read = op.inputs[:2] if op.name in PRODUCTS else ()
-        return [self._nbytes[at] for at in read if not self._readable(at)]
+        return [self._arrays[at].nbytes for at in read if not self._readable(at)]
 
     def row_contiguous(self, at: int) -> bool:
         """Whether the elements lie in order, without gaps."""
-        return _row_contiguous(self._arrays[at].shape, self._strides[at])
+        wanted = 1
+        for n, stride in zip(reversed(self._arrays[at].shape), reversed(self._strides[at]), strict=True):
+            if n != 1 and stride != wanted:
+                return False
+            wanted *= n
+        return True
 
     def contiguous(self, at: int) -> bool:
         """Whether the elements lie without gaps, in whatever order of the axes, broadcast ones aside."""
-        return _contiguous(self._arrays[at].shape, self._strides[at])
+        wanted = 1
+        for stride, n in sorted(self._spans(at)):
+            if stride != wanted:
+                return False
+            wanted *= n
+        return True
 
-    def _spans(self, at: int) -> tuple[tuple[int, int], ...]:
-        return _spans(self._arrays[at].shape, self._strides[at])
+    def _spans(self, at: int) -> list[tuple[int, int]]:
+        return [(s, n) for n, s in zip(self._arrays[at].shape, self._strides[at], strict=True) if n != 1 and s != 0]
 
     def _dense(self, at: int) -> bool:
         return self.contiguous(at) and len(self._spans(at)) == sum(n != 1 for n in self._arrays[at].shape)
@@ -203,32 +200,3 @@ class Layout:
             return True
         (m, n), (rows, columns) = shape[-2:], strides[-2:]
         return (columns == 1 and (m == 1 or rows == n)) or (rows == 1 and (n == 1 or columns == m))
-
-
-# A graph has few shapes and many arrays.
-
-
-@lru_cache(maxsize=1 << 14)
-def _row_contiguous(shape: tuple[int, ...], strides: Strides) -> bool:
-    wanted = 1
-    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if n != 1 and stride != wanted:
-            return False
-        wanted *= n
-    return True
-
-
-@lru_cache(maxsize=1 << 14)
-def _contiguous(shape: tuple[int, ...], strides: Strides) -> bool:
-    wanted = 1
-    for stride, n in sorted(_spans(shape, strides)):
-        if stride != wanted:
-            return False
-        wanted *= n
-    return True
-
-
-@lru_cache(maxsize=1 << 14)
-def _spans(shape: tuple[int, ...], strides: Strides) -> tuple[tuple[int, int], ...]:
-    """Stride and length of each axis along which there is more than one element."""
-    return tuple((s, n) for n, s in zip(shape, strides, strict=True) if n != 1 and s != 0)

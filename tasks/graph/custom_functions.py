@@ -1,11 +1,9 @@
 """Marks in a graph: whole numbers that arrays are multiplied with, so that they are found again in its export."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import mlx.core as mx
-
-from tasks.graph.repeated import Nested, Repeated, identity
 
 FIRST = 2.0**22
 """Where the marks begin: whole numbers that float32 can represent, and that no model multiplies with."""
@@ -26,7 +24,7 @@ class Marks:
 
     def __init__(self, compiled: bool) -> None:
         self.next, self.calls, self.extra, self.compiled = 2.0, list[Call](), list[mx.array](), compiled
-        self.partings, self.repeated = set[float](), Repeated()
+        self.partings = set[float]()
 
     def number(self) -> tuple[float, mx.array]:
         """Draws a number that occurs nowhere else in the graph."""
@@ -46,11 +44,8 @@ class Marks:
 
     def call(self, fn: Callable[..., Any], vjp: Callable[..., Any], args: tuple[mx.array, ...]) -> Any:
         """Calls a custom function, forward and backward side by side; gives its outputs, marked."""
-        if self.repeated.examining:
-            raise Nested
         still = [mx.stop_gradient(x) for x in args]
-        key = None if self.compiled else identity(fn, vjp)  # compiled, the backward takes over what the forward made
-        given = self._computed(fn, key, *still)
+        given = fn(*still)
         outputs = [given] if isinstance(given, mx.array) else list(given)
         real = [mx.stop_gradient(y) for y in outputs]
         smooth = [x for x in args if mx.issubdtype(x.dtype, mx.floating)]
@@ -75,17 +70,9 @@ class Marks:
         apart = still if self.compiled else self.apart(still)[1]  # or the export would merge what is computed twice
         outputs_mark, after = self.apart(real)
         primals = apart[0] if len(apart) == 1 else apart
-        grads = self._computed(
-            vjp, key, primals, placeholders[0] if alone else placeholders, after[0] if alone else after
-        )
+        grads = vjp(primals, placeholders[0] if alone else placeholders, after[0] if alone else after)
         grads = [grads] if isinstance(grads, mx.array) else list(grads)
         gradients = [(m, self.export(g)) for m, g in zip(gradient_marks, grads, strict=True) if m is not None]
         constants = [self.export(x) for m, x in zip(gradient_marks, still, strict=True) if m is None]
         self.calls.append(Call(forward, cotangents, gradients, constants, outputs_mark))
         return marked[0] if alone else marked
-
-    def _computed(self, fn: Callable[..., Any], key: Hashable | None, *trees: Any) -> Any:
-        """What `fn` gives; of one with a key, arrays that stand for it until its own graph is put in their place."""
-        if key is None:
-            return fn(*trees)
-        return self.repeated.call(fn, key, trees, self.number())

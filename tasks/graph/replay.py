@@ -16,16 +16,12 @@ an operation that is still queued needs it. The queue is what makes a step take 
 # A buffer is taken over in place only by its last reader, when nothing queued needs it, and sizes match within SLACK.
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import NamedTuple
 
 from tasks.graph.buffers import UPDATES, Layout, Written
 from tasks.graph.graph import Graph, Op
 from tasks.graph.order import ordered
 from tasks.graph.queue import QUEUES, Queue
-from tasks.graph.uncollected import uncollected
 
 SLACK = 16384
 """Bytes that a buffer may be larger than the output that takes it over."""
@@ -40,27 +36,20 @@ class Buffer(NamedTuple):
     wanted: bool
 
 
-@dataclass(frozen=True)
-class Peak:
+class Peak(NamedTuple):
     """The most bytes that are alive at one time, and whose they are.
 
     Attributes:
         nbytes: altogether, the inputs left out.
         op: number of the operation, in the order of evaluation, that is reached then.
+        buffers: those alive then.
     """
 
     nbytes: int
     op: int
-    _again: "Callable[[], _Run]"
-
-    @cached_property
-    def buffers(self) -> list[Buffer]:
-        """Those alive then; the evaluation is followed once more to find them."""
-        with uncollected():
-            return self._again().until(self.op)
+    buffers: list[Buffer]
 
 
-@uncollected()
 def replay(graph: Graph, queue: Queue = QUEUES["cpu"], *, limit: int | None = None) -> Peak:
     """Follows the evaluation of a graph, all of whose inputs stay alive throughout.
 
@@ -114,9 +103,9 @@ class _Run:
             if self.now > peak:
                 peak, place = self.now, number
             self._release(op)
-        return Peak(peak, place, partial(_Run, self.graph, self.policy, self.limit))
+        return Peak(peak, place, _Run(self.graph, self.policy, self.limit)._until(place))
 
-    def until(self, place: int) -> list[Buffer]:
+    def _until(self, place: int) -> list[Buffer]:
         """The buffers alive when the operation of this number is reached."""
         for op in self.order[:place]:
             self._evaluate(op)

@@ -1,11 +1,8 @@
 """Strides of arrays, in elements: those of rows in order, and those of a reshaped view."""
 
-from functools import lru_cache
-
 Strides = tuple[int, ...]
 
 
-@lru_cache(maxsize=1 << 14)
 def row_strides(shape: tuple[int, ...]) -> Strides:
     """The strides of an array in row-major order, in elements.
 
@@ -20,7 +17,6 @@ def row_strides(shape: tuple[int, ...]) -> Strides:
     return tuple(reversed(strides))
 
 
-@lru_cache(maxsize=1 << 14)
 def reshaped(shape: tuple[int, ...], strides: Strides, wanted: tuple[int, ...]) -> Strides | None:
     """The strides of a reshaped view, or None where the elements must be copied.
 

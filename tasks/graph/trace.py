@@ -31,12 +31,9 @@ from tasks.graph.custom_functions import FIRST, Marks
 from tasks.graph.fuse import fused
 from tasks.graph.graph import Array, Graph, Op, needed
 from tasks.graph.mlx_version import warn_of_other_rules
-from tasks.graph.repeated import CALL, Body, Function, Scalars, expanded
 from tasks.graph.stand_ins import stand_ins
-from tasks.graph.uncollected import uncollected
 
 
-@uncollected()
 def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bool = False) -> Graph:
     """The graph of `fn(*inputs)`, gradients and custom functions included; nothing is computed.
 
@@ -60,8 +57,7 @@ def trace(fn: Callable[..., Sequence[mx.array]], *inputs: mx.array, compiled: bo
 
     with stand_ins(marks.call):
         mx.export_function(records.append, traced, *inputs)
-        bodies = [_body(function) for function in marks.repeated.functions]
-    graph = _whole(_spliced(records, marks), marks, bodies)
+    graph = _spliced(records, marks)
     return fused(graph) if compiled else graph
 
 
@@ -103,25 +99,8 @@ def trace_model(
         model.update(before)
 
 
-def _body(function: Function) -> Body:
-    """The graph of a function that is called several times."""
-    records = list[dict[str, Any]]()
-    mx.export_function(records.append, lambda *arrays: list(function.compute(*arrays)), *function.inputs)
-    return _spliced(records, Marks(compiled=False))
-
-
-def _whole(outer: Body, marks: Marks, bodies: Sequence[Body]) -> Graph:
-    """The graph of which `outer` has all but what is in the bodies."""
-    ops, asked = outer.ops, outer.outputs
-    if bodies:
-        ops, asked = expanded(outer.arrays, ops, asked, outer.scalars, bodies)
-    if not marks.compiled:
-        ops = _filled_anew(ops, outer.arrays)
-    return Graph(outer.arrays, needed(ops, asked), outer.inputs, asked)
-
-
-def _spliced(records: list[dict[str, Any]], marks: Marks) -> Body:
-    """The operations of the records, without marks: each custom function between its forward and its backward.
+def _spliced(records: list[dict[str, Any]], marks: Marks) -> Graph:
+    """Builds the graph of the records, without marks: each custom function between its forward and its backward.
 
     `stands` maps an array to the one that takes its place; `forward` and `backward` map a mark to the array that was
     multiplied by it and to the product; `spread` maps a placeholder of a cotangent to its broadcast.
@@ -142,11 +121,9 @@ def _spliced(records: list[dict[str, Any]], marks: Marks) -> Body:
     ends = {record["type"]: record for record in records if record["type"] != "primitive"}
     inputs = [number(array) for array in ends["inputs"]["inputs"]]
     outputs = [number(array) for array in ends["outputs"]["outputs"]]
-    marked, scalars = dict[int, float](), Scalars()
+    marked = dict[int, float]()
     for name, value in ends["constants"]["constants"] if "constants" in ends else []:
         at = number((name, value.shape, value.dtype))
-        if value.ndim == 0:
-            scalars[at] = value.item(), value.dtype
         if value.ndim == 0 and value.dtype == mx.float32 and value.item() > FIRST:
             marked[at] = value.item()
     placeholders = {placeholder for call in marks.calls for _, placeholder in call.cotangents}
@@ -171,9 +148,6 @@ def _spliced(records: list[dict[str, Any]], marks: Marks) -> Body:
                 marked_by[made[0]] = mark
             if name == "AsType" or mark not in placeholders:  # a backward may cast the cotangent that it is given
                 marked[made[0]] = mark
-        elif name == "Depends" and marked.get(read[-1]) in marks.repeated.calls:
-            called = marks.repeated.calls[marked[read[-1]]]
-            ops.append(Op(CALL, (called,), read[len(made) : -1], made))
         elif name == "Depends" and marked.get(read[-1]) in marks.partings:
             stands.update(zip(made, read, strict=False))
             parted[marked[read[-1]]] = made
@@ -209,7 +183,9 @@ def _spliced(records: list[dict[str, Any]], marks: Marks) -> Body:
 
     asked = [true(at) for at in outputs[: len(outputs) - len(marks.extra)]]
     linked = [op._replace(inputs=tuple(map(true, op.inputs))) for op in ops]
-    return Body(arrays, linked, inputs, asked, scalars)
+    if not marks.compiled:
+        linked = _filled_anew(linked, arrays)
+    return Graph(arrays, needed(linked, asked), inputs, asked)
 
 
 def _filled_anew(ops: list[Op], arrays: list[Array]) -> list[Op]:
@@ -217,13 +193,11 @@ def _filled_anew(ops: list[Op], arrays: list[Array]) -> list[Op]:
     fills = {op.outputs[0]: op for op in ops if op.name == "Full"}
     given = list[Op]()
     for op in ops:
-        if not fills.keys().isdisjoint(op.inputs):
-            read = list(op.inputs)
-            for i, at in enumerate(read):
-                if at in fills:
-                    arrays.append(arrays[at])
-                    read[i] = len(arrays) - 1
-                    given.append(fills[at]._replace(outputs=(read[i],)))
-            op = op._replace(inputs=tuple(read))
-        given.append(op)
+        read = list(op.inputs)
+        for i, at in enumerate(read):
+            if at in fills:
+                arrays.append(arrays[at])
+                read[i] = len(arrays) - 1
+                given.append(fills[at]._replace(outputs=(read[i],)))
+        given.append(op._replace(inputs=tuple(read)))
     return given
