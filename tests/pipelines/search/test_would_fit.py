@@ -1,5 +1,4 @@
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,19 +43,17 @@ def test_auto_takes_what_fits(quick: Quick, tmp_path: Path) -> None:
     assert told["accumulate"] > 1 or told["memory"]["checkpoint"] != "none"
 
 
-def test_asked_again_it_takes_no_time(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asked_again_nothing_is_loaded_or_predicted_anew(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     first = would_fit(compose(quick()))
     again = compose(quick("optim.lr=1e-5", "train.steps=7", "lora.alpha=3"))
-    monkeypatch.setattr("tasks.budget.demand.footprint", lambda *_, **__: pytest.fail("told again"))
+    monkeypatch.setattr("tasks.budget.demand.footprint", lambda *_, **__: pytest.fail("predicted again"))
     monkeypatch.setattr("pipelines.search.would_fit.load_base", lambda *_: pytest.fail("loaded again"))
-    began = time.perf_counter()
     assert would_fit(again) == first
-    assert time.perf_counter() - began < 60  # what it spares is told by the two above
 
 
 def test_what_is_decided_by_less_than_a_graph_needs_none(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     dropout = would_fit(compose(quick("lora.dropout=0.1", "train.accumulate=2")))
-    monkeypatch.setattr("tasks.budget.demand.footprint", lambda *_, **__: pytest.fail("told again"))
+    monkeypatch.setattr("tasks.budget.demand.footprint", lambda *_, **__: pytest.fail("predicted again"))
     assert would_fit(compose(quick("lora.dropout=0.3", "train.accumulate=8", "lora.alpha=2"))) == dropout
     small = would_fit(compose(quick("memory.limit_gb=0.0001", "lora.rank=3", "memory.auto=true")))
     assert not small.fits
